@@ -1,0 +1,74 @@
+// A pipeline as data: sources, stages, wires. Loading a pipeline file yields this; nothing has run.
+import type * as Schema from "effect/Schema"
+
+/** A reference to one output of one stage (or to a source): the wire that a pipeline file draws. */
+export interface Ref<K extends string = string> {
+  readonly _tag: "Ref"
+  /** Id of the stage or source that produces it. */
+  readonly stage: string
+  readonly output: string
+  readonly kind: K
+}
+
+/** A base model: a local folder in Hugging Face layout. One node, one digest, however many stages read it. */
+export interface SourceDef {
+  readonly id: string
+  readonly kind: "base"
+  /** As written in the pipeline file or given by --set <id>.path=…; relative to the workspace folder. */
+  readonly path: string
+}
+
+/** One stage of a pipeline: a kind, a config as written (not yet decoded), and wires by input name. */
+export interface StageDef {
+  readonly id: string
+  readonly kind: StageKind
+  /** As the user wrote it, without `id`; `--set` is applied to this before decoding. */
+  readonly config: Readonly<Record<string, unknown>>
+  readonly inputs: Readonly<Record<string, Ref>>
+  /** Outputs of this instance by name: artifact kinds (a subset of the kind's outputs when inputs are optional). */
+  readonly outputs: Readonly<Record<string, string>>
+}
+
+export interface PipelineDef {
+  readonly _tag: "Pipeline"
+  readonly id: string
+  readonly objective?: string
+  readonly sources: readonly SourceDef[]
+  readonly stages: readonly StageDef[]
+}
+
+/** What a stage kind is, with its types erased: `defineStage` gives the typed view. See stages/<kind>/stage.ts. */
+export interface StageKind {
+  readonly kind: string
+  /** Bumped whenever the same inputs could give other outputs. */
+  readonly version: number
+  /** An effect Schema; decoding fills defaults. Its encoded form is plain JSON. */
+  readonly config: Schema.Top
+  /** Input name -> artifact kind it takes; a trailing "?" marks an input that may be left out. */
+  readonly inputs: Readonly<Record<string, string>>
+  /** Output name -> artifact kind. */
+  readonly outputs: Readonly<Record<string, string>>
+  /** Config paths (dotted) that never change a result: left out of the key. */
+  readonly executionOnly?: readonly string[]
+  /** External files named in the config, by config path: digested into the key instead of their path. */
+  readonly files?: (config: never) => Readonly<Record<string, string | readonly string[]>>
+  /** Facts of the runtime that change results, e.g. { onnxruntime: "1.30.0" }. */
+  readonly facts?: (config: never) => Readonly<Record<string, string>>
+  /** Runs in a process of its own (native code that may crash or block): builtin stages only. */
+  readonly isolate?: boolean
+  /** Where defineStage was called: set for a user's own stage, which is keyed by its module graph; absent for builtin ones. */
+  readonly module?: string
+  /** Loaded late, so that planning never loads native code. */
+  readonly run: () => Promise<{ readonly run: (context: never) => Promise<StageResult> }>
+}
+
+/** What a finished stage says of its outputs; the files themselves lie where `context.output(name)` pointed. */
+export interface StageResult {
+  readonly rows?: Readonly<Record<string, number>>
+  /** Final figures, shown by show, compare and models. */
+  readonly metrics?: Readonly<Record<string, number | null>>
+  /** One short line for people, e.g. "5574 rows, 403 duplicates". */
+  readonly summary?: string
+  /** A model version to enter into the registry together with the outputs, in the same transaction. */
+  readonly registration?: { readonly name: string; readonly version: number; readonly aliases: readonly string[]; readonly output: string }
+}

@@ -1,0 +1,121 @@
+// The authoring API's machinery: a pipeline file calls these, and what comes out is data (domain/Pipeline.ts).
+import { getCallSites } from "node:util"
+import type * as Schema from "effect/Schema"
+import { DefinitionError } from "#src/domain/Errors.ts"
+import type { PipelineDef, Ref, SourceDef, StageDef, StageKind, StageResult } from "#src/domain/Pipeline.ts"
+import type { StageContext } from "#src/domain/StageContext.ts"
+
+/** Input and output declarations: name -> artifact kind, "kind?" for an optional input. */
+export type Ports = Readonly<Record<string, string>>
+
+/** The wires that a stage with these inputs takes; an input declared "kind?" may be left out. */
+export type Wires<I extends Ports> = { readonly [N in keyof I as I[N] extends `${string}?` ? never : N]: Ref<I[N]> } & {
+  readonly [N in keyof I as I[N] extends `${string}?` ? N : never]?: I[N] extends `${infer K}?` ? Ref<K> : never
+}
+
+/** What a stage constructor returns: the one output itself, or the outputs by name. */
+export type Handle<O extends Ports> = [SingleKey<O>] extends [never] ? { readonly [N in keyof O]: Ref<O[N]> } : Ref<O[SingleKey<O>]>
+type SingleKey<O> = { [N in keyof O]: [Exclude<keyof O, N>] extends [never] ? N : never }[keyof O]
+
+/** A stage's typed declaration; see domain/Pipeline.ts StageKind for what each field means. */
+export interface StageSpec<S extends Schema.Top, I extends Ports, O extends Ports> {
+  readonly kind: string
+  readonly version: number
+  readonly config: S
+  readonly inputs: I
+  readonly outputs: O
+  readonly executionOnly?: readonly string[]
+  readonly files?: (config: S["Type"]) => Readonly<Record<string, string | readonly string[]>>
+  readonly facts?: (config: S["Type"]) => Readonly<Record<string, string>>
+  readonly isolate?: boolean
+  readonly run: () => Promise<{ readonly run: StageRun<S["Type"]> }>
+}
+export type StageRun<C> = (context: StageContext<C>) => Promise<StageResult>
+
+/** The config that a pipeline file writes: the Schema's encoded side, plus the stage's id. */
+export type Authored<S extends Schema.Top> = S["Encoded"] & { readonly id?: string }
+
+interface Collector {
+  readonly sources: SourceDef[]
+  readonly stages: StageDef[]
+}
+let collecting: Collector | undefined
+
+const collector = (what: string): Collector => {
+  if (collecting !== undefined) return collecting
+  throw new DefinitionError({
+    message: `${what}() is called outside pipeline()`,
+    hint: "call it inside the function given to pipeline(id, () => { … })"
+  })
+}
+
+/** Declares a builtin kind without the caller's module: builtin kinds are keyed by `version`. */
+export const stageKind = <S extends Schema.Top, const I extends Ports, const O extends Ports>(
+  spec: StageSpec<S, I, O>
+): StageSpec<S, I, O> => spec
+
+/**
+ * A stage of the user's own. `run` may be the function itself or, as builtin stages do, a late import. It is keyed by the
+ * module graph of the file that calls defineStage (comments and formatting do not count).
+ * @throws DefinitionError where a name is not usable
+ */
+export const defineStage = <S extends Schema.Top, const I extends Ports, const O extends Ports>(
+  spec: Omit<StageSpec<S, I, O>, "run" | "isolate"> & { readonly run: StageRun<S["Type"]> | StageSpec<S, I, O>["run"] }
+): ((inputs: Wires<I>, config?: Authored<S>) => Handle<O>) => {
+  const module = getCallSites(2)[1]?.scriptName
+  const kind = { ...spec, run: lateRun(spec.run), ...(module === undefined ? {} : { module }) } as never as StageKind
+  return (inputs, config) => addStage<O>(kind, inputs as Record<string, Ref>, config ?? {})
+}
+
+// A run function given directly is told from a late import by its parameter: only the former takes a context.
+const lateRun = (run: unknown): StageKind["run"] => {
+  const f = run as (...args: readonly unknown[]) => unknown
+  return f.length === 0 ? (f as StageKind["run"]) : async () => ({ run: f as never })
+}
+
+/** Enters a stage into the pipeline being collected and returns its outputs as wires. */
+export const addStage = <O extends Ports>(
+  kind: StageKind,
+  inputs: Readonly<Record<string, Ref | undefined>>,
+  authored: Readonly<Record<string, unknown>>,
+  outputs: Ports = kind.outputs
+): Handle<O> => {
+  const { id = kind.kind, ...config } = authored as { readonly id?: string }
+  const stage = String(id)
+  const wires = Object.fromEntries(Object.entries(inputs).filter((entry): entry is [string, Ref] => entry[1] !== undefined))
+  collector(kind.kind).stages.push({ id: stage, kind, config, inputs: wires, outputs })
+  const refs = Object.fromEntries(
+    Object.entries(outputs).map(([output, of]) => [output, { _tag: "Ref", stage, output, kind: of } satisfies Ref])
+  )
+  const names = Object.keys(outputs)
+  return (names.length === 1 ? refs[names[0] as string] : refs) as Handle<O>
+}
+
+/** A base model folder as a source node; its id is "base" unless given. */
+export const baseModel = (path: string, options: { readonly id?: string } = {}): Ref<"base"> => {
+  const id = options.id ?? "base"
+  collector("baseModel").sources.push({ id, kind: "base", path })
+  return { _tag: "Ref", stage: id, output: "base", kind: "base" }
+}
+
+/**
+ * Declares a pipeline. `id` names it in journals and on screen; the file's name is what the command line uses.
+ * The function is called once, at once, and must only call stage constructors.
+ */
+export function pipeline(id: string, build: () => unknown): PipelineDef
+export function pipeline(id: string, options: { readonly objective?: string }, build: () => unknown): PipelineDef
+export function pipeline(id: string, a: unknown, b?: () => unknown): PipelineDef {
+  const build = (b ?? a) as () => unknown
+  const options = (b === undefined ? {} : a) as { readonly objective?: string }
+  if (typeof build !== "function")
+    throw new DefinitionError({ message: `pipeline("${id}") has no function`, hint: "write pipeline(id, () => { … })" })
+  const previous = collecting
+  const collected: Collector = { sources: [], stages: [] }
+  collecting = collected
+  try {
+    build()
+  } finally {
+    collecting = previous
+  }
+  return { _tag: "Pipeline", id, ...options, ...collected }
+}

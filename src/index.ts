@@ -1,0 +1,63 @@
+// The authoring API: everything that a pipeline file imports from "anneal".
+import type * as Schema from "effect/Schema"
+import type { Ref } from "#src/domain/Pipeline.ts"
+import { addStage, type Authored } from "#src/engine/define.ts"
+import { augmentKind } from "#stages/augment/stage.ts"
+import { evaluateKind } from "#stages/evaluate/stage.ts"
+import { formatKind } from "#stages/format/stage.ts"
+import { ingestKind } from "#stages/ingest/stage.ts"
+import { registerKind } from "#stages/register/stage.ts"
+import { splitKind } from "#stages/split/stage.ts"
+import { trainKind } from "#stages/train/stage.ts"
+import { validateKind } from "#stages/validate/stage.ts"
+
+export { full, lora } from "#src/adapters/options.ts"
+export { baseModel, defineStage, pipeline } from "#src/engine/define.ts"
+export type { StageContext } from "#src/domain/StageContext.ts"
+export type { PipelineDef, Ref, StageResult } from "#src/domain/Pipeline.ts"
+
+type Config<K extends { readonly config: Schema.Top }> = Authored<K["config"]>
+type Rows = Ref<"rows">
+type Tokens = Ref<"tokens">
+
+/** Reads files of the outside world as rows of one kind. Options: docs/reference/ingest.md. */
+export const ingest = (config: Config<typeof ingestKind>): Rows => addStage<{ rows: "rows" }>(ingestKind, {}, config)
+
+/** Counts and gates; the rows pass through unchanged. The report is the handle's `report`. */
+export const validate = (rows: Rows, config: Config<typeof validateKind> = {}): Rows & { readonly report: Ref<"report"> } => {
+  const out = addStage<typeof validateKind.outputs>(validateKind, { rows }, config)
+  return { ...out.rows, report: out.report }
+}
+
+/** Parts of the rows; no exact duplicate stands in two of them. */
+export const split = (rows: Rows, config: Config<typeof splitKind> = {}) => addStage<typeof splitKind.outputs>(splitKind, { rows }, config)
+
+/** Adds changed copies of rows. Give it the training part only. */
+export const augment = (rows: Rows, config: Config<typeof augmentKind> = {}): Rows =>
+  addStage<{ rows: "rows" }>(augmentKind, { rows }, config)
+
+/** Renders and tokenizes rows for the base model. */
+export const format = (
+  inputs: { readonly train: Rows; readonly validation?: Rows; readonly test?: Rows; readonly base: Ref<"base"> },
+  config: Config<typeof formatKind>
+) => {
+  const given = Object.keys(formatKind.outputs).filter((part) => inputs[part as "train"] !== undefined)
+  return addStage<typeof formatKind.outputs>(formatKind, inputs, config, Object.fromEntries(given.map((part) => [part, "tokens"])))
+}
+
+/** Fine-tunes the base on the tokens' train part; validates on their validation part where there is one. */
+export const train = (
+  inputs: { readonly tokens: { readonly train: Tokens; readonly validation?: Tokens }; readonly base: Ref<"base"> },
+  config: Config<typeof trainKind> = {}
+): Ref<"model"> =>
+  addStage<{ model: "model" }>(trainKind, { train: inputs.tokens.train, validation: inputs.tokens.validation, base: inputs.base }, config)
+
+/** Scores the model and the untouched base on the same tokens. */
+export const evaluate = (
+  inputs: { readonly model: Ref<"model">; readonly tokens: Tokens; readonly baseline: Ref<"base"> },
+  config: Config<typeof evaluateKind> = {}
+): Ref<"scores"> => addStage<{ scores: "scores" }>(evaluateKind, inputs, config)
+
+/** Enters the model into the registry under a name, with the next version number. */
+export const register = (model: Ref<"model">, scores: Ref<"scores">, config: Config<typeof registerKind>): Ref<"registration"> =>
+  addStage<{ registration: "registration" }>(registerKind, { model, scores }, config)

@@ -1,0 +1,3 @@
+import type { StageResult } from "#src/domain/Pipeline.ts"
+
+export const run = async (): Promise<StageResult> => Promise.reject(new Error("not written yet"))

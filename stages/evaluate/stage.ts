@@ -1,0 +1,33 @@
+// evaluate: a model's figures on held-out tokens, beside those of the untouched base on the same rows.
+import * as Schema from "effect/Schema"
+import { Count, field, optional, PositiveInt } from "#src/domain/config.ts"
+import { stageKind } from "#src/engine/define.ts"
+import { runtimeFacts } from "../facts.ts"
+
+export const Metric = Schema.Literals(["perplexity", "tokenAccuracy", "exactMatch"])
+
+export const EvaluateConfig = Schema.Struct({
+  metrics: field(
+    Schema.NonEmptyArray(Metric),
+    ["perplexity", "tokenAccuracy"],
+    "perplexity (token-weighted), tokenAccuracy, exactMatch (greedy generation against the row's reference answer)"
+  ),
+  batchSize: field(PositiveInt, 16, "rows scored or generated at a time"),
+  maxNewTokens: field(PositiveInt, 128, "exactMatch: longest answer generated"),
+  maxRows: optional(PositiveInt, "exactMatch: use the first so many rows only"),
+  samples: field(Count, 3, "before/after answers kept in the report"),
+  dtype: field(Schema.Literals(["float32"]), "float32", "precision of the computation"),
+  device: field(Schema.Literals(["cpu"]), "cpu", "device of the computation")
+})
+export type EvaluateConfig = typeof EvaluateConfig.Type
+
+export const evaluateKind = stageKind({
+  kind: "evaluate",
+  version: 1,
+  config: EvaluateConfig,
+  inputs: { model: "model", tokens: "tokens", baseline: "base" },
+  outputs: { scores: "scores" },
+  facts: (config: EvaluateConfig) => runtimeFacts(config),
+  isolate: true,
+  run: () => import("./run.ts")
+})

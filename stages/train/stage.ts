@@ -1,0 +1,67 @@
+// train: tokens + base model -> a fine-tuned model folder. Option names are transformers' and PEFT's in camelCase.
+import * as Schema from "effect/Schema"
+import { Method } from "#src/adapters/options.ts"
+import { Count, field, optional, Positive, PositiveInt, Seed } from "#src/domain/config.ts"
+import { stageKind } from "#src/engine/define.ts"
+import { runtimeFacts } from "../facts.ts"
+
+export const TrainConfig = Schema.Struct({
+  method: field(Method, { type: "full" }, "full() or lora({ … })"),
+  batchSize: field(PositiveInt, 8, "rows per micro-batch"),
+  gradientAccumulationSteps: field(
+    PositiveInt,
+    1,
+    "micro-batches per optimizer step; the loss is normalised over all their trained tokens"
+  ),
+  epochs: field(Positive, 3, "passes over the training rows; may be a fraction"),
+  maxSteps: optional(PositiveInt, "optimizer steps; overrides epochs"),
+  learningRate: field(Positive, 5e-5, "peak learning rate"),
+  weightDecay: field(
+    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
+    0,
+    "decoupled weight decay of AdamW; norms and biases are left out"
+  ),
+  adamBeta1: field(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.9999 })), 0.9, "AdamW beta1"),
+  adamBeta2: field(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.999999 })), 0.999, "AdamW beta2"),
+  adamEpsilon: field(Positive, 1e-8, "AdamW epsilon"),
+  maxGradNorm: field(
+    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
+    1,
+    "gradients are scaled down to this global L2 norm; 0 turns clipping off"
+  ),
+  schedule: field(Schema.Literals(["linear", "cosine", "constant"]), "linear", "learning rate after warmup"),
+  warmupRatio: field(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
+    0,
+    "share of the steps over which the rate rises from 0"
+  ),
+  warmupSteps: field(Count, 0, "steps of warmup; overrides warmupRatio when above 0"),
+  evalSteps: optional(PositiveInt, "validate every so many steps; default: at the end of each epoch"),
+  saveSteps: optional(PositiveInt, "save a checkpoint every so many steps; default: with each validation, or at the end of each epoch"),
+  saveTotalLimit: field(PositiveInt, 2, "checkpoints kept: the newest ones and the best"),
+  loadBestModelAtEnd: field(Schema.Boolean, true, "the result is the model with the lowest validation loss, not the last one"),
+  earlyStoppingPatience: optional(PositiveInt, "stop after so many validations without improvement"),
+  earlyStoppingThreshold: field(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)), 0, "an improvement must be larger than this"),
+  seed: field(Seed, 42, "seed of data order, dropout and adapter initialisation"),
+  initialWeights: field(
+    Schema.Literals(["base", "random"]),
+    "base",
+    "start from the base folder's weights, or from random ones (its config.json only needs to describe the model)"
+  ),
+  dtype: field(Schema.Literals(["float32"]), "float32", "precision of the computation and of the saved weights"),
+  device: field(Schema.Literals(["cpu"]), "cpu", "device of the computation"),
+  loggingSteps: field(PositiveInt, 1, "report metrics every so many steps")
+})
+export type TrainConfig = typeof TrainConfig.Type
+
+export const trainKind = stageKind({
+  kind: "train",
+  version: 1,
+  config: TrainConfig,
+  inputs: { train: "tokens", validation: "tokens?", base: "base" },
+  outputs: { model: "model" },
+  executionOnly: ["loggingSteps"],
+  facts: (config: TrainConfig) => runtimeFacts(config),
+  isolate: true,
+  run: () => import("./run.ts")
+})

@@ -1,0 +1,16 @@
+// Tests run the TypeScript sources (condition "source"); tests that spawn the command line use dist/, which `npm test` builds first.
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  resolve: { conditions: ["source", "node", "import"] },
+  ssr: { resolve: { conditions: ["source", "node", "import"] } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/soak/**", "node_modules/**", "dist/**"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    execArgv: ["--conditions=source", "--no-warnings"]
+  }
+})
