@@ -66,7 +66,7 @@ const table = (fields: Readonly<Record<string, Schema.Top>>): string =>
             : SchemaAST.isOptional(schema.ast)
               ? "not set"
               : "**required**"
-        return `| \`${name}\` | ${cell(typeText(schema.ast))} | ${cell(byDefault)} | ${cell(String(notes.description ?? ""))} |`
+        return `| \`${name}\` | ${cell(typeText(schema.ast))} | ${cell(byDefault)} | ${cell(typeof notes.description === "string" ? notes.description : "")} |`
       })
   ].join("\n")
 

@@ -22,16 +22,13 @@ const expect = (what: string, holds: boolean): void => {
 const packed = JSON.parse(run(root, "npm", "pack", "--json", "--ignore-scripts", "--pack-destination", folder)) as unknown
 // npm 11 prints a list, npm 12 an object by package name.
 const [{ filename }] = Object.values(packed as Record<string, { readonly filename: string }>) as [{ readonly filename: string }]
-writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }\n')
 run(folder, "npm", "install", "--no-audit", "--no-fund", join(folder, filename))
 
-run(folder, "npx", "--no-install", "anneal", "init", "project")
-const project = join(folder, "project")
-run(project, "npm", "install", "--no-audit", "--no-fund", join(folder, filename))
-const first = JSON.parse(run(project, "npx", "--no-install", "anneal", "plan", "quickstart", "--json")) as Plan
+run(folder, "npx", "--no-install", "anneal", "init")
+const first = JSON.parse(run(folder, "npx", "--no-install", "anneal", "plan", "quickstart", "--json")) as Plan
 expect("a fresh project plans eight stages to run", first.stages.length === 8 && first.stages.every((stage) => stage.decision === "run"))
-run(project, "npx", "--no-install", "anneal", "run", "quickstart", "--ui", "plain")
-const second = JSON.parse(run(project, "npx", "--no-install", "anneal", "plan", "quickstart", "--json")) as Plan
+run(folder, "npx", "--no-install", "anneal", "run", "quickstart", "--ui", "plain")
+const second = JSON.parse(run(folder, "npx", "--no-install", "anneal", "plan", "quickstart", "--json")) as Plan
 expect(
   "after the run everything is reused",
   second.stages.every((stage) => stage.decision === "reuse")
@@ -41,15 +38,15 @@ const tsconfig = {
   compilerOptions: { strict: true, module: "NodeNext", target: "ES2024", noEmit: true, skipLibCheck: true },
   include: ["pipelines"]
 }
-writeFileSync(join(project, "tsconfig.json"), JSON.stringify(tsconfig))
-run(project, join(root, "node_modules/.bin/tsc"), "-p", ".")
+writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(tsconfig))
+run(folder, join(root, "node_modules/.bin/tsc"), "-p", ".")
 writeFileSync(
-  join(project, "pipelines", "wrong.ts"),
+  join(folder, "pipelines", "wrong.ts"),
   'import { ingest, pipeline } from "anneal"\nexport default pipeline("wrong", () => ingest({ from: 1, as: "text" }))\n'
 )
 let typed = false
 try {
-  run(project, join(root, "node_modules/.bin/tsc"), "-p", ".")
+  run(folder, join(root, "node_modules/.bin/tsc"), "-p", ".")
 } catch {
   typed = true
 }
