@@ -1,0 +1,27 @@
+// anneal.json of a trained model folder: how the model came about and what is needed to use it again. Deterministic facts
+// only (no times), because the file is part of the folder's digest.
+import * as Schema from "effect/Schema"
+import { TokensMeta } from "./Tokens.ts"
+
+export const ModelInfo = Schema.Struct({
+  version: Schema.Literal(1),
+  /** "full": the folder is a whole model; "lora": an adapter over `base`. */
+  method: Schema.Literals(["full", "lora"]),
+  /** Path relative to the workspace where it lies inside, else absolute; "sha256:<hex>" of the folder. */
+  base: Schema.Struct({ path: Schema.String, digest: Schema.String }),
+  /** How the training rows were turned into tokens, so that prompts are built the same way. */
+  tokens: TokensMeta,
+  /** The train stage's decoded config. */
+  config: Schema.Json,
+  /** Digests of the tokens artifacts. */
+  data: Schema.Struct({ train: Schema.String, validation: Schema.optionalKey(Schema.String) }),
+  parameters: Schema.Struct({ trainable: Schema.Int, total: Schema.Int }),
+  /** Optimizer steps made, and the step whose weights these are. */
+  steps: Schema.Int,
+  modelStep: Schema.Int,
+  metrics: Schema.Record(Schema.String, Schema.Finite)
+})
+export type ModelInfo = typeof ModelInfo.Type
+
+/** Name of the file inside a model folder. */
+export const modelInfoFile = "anneal.json"

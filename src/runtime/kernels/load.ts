@@ -1,0 +1,43 @@
+// Binds the SIMD kernels (kernels.as.ts, built to dist/kernels.wasm) to a shared memory.
+import { existsSync, readFileSync } from "node:fs"
+import { EnvironmentError } from "#src/domain/Errors.ts"
+
+/** Addresses are byte offsets into the bound memory, multiples of 16; `bytes` is a multiple of 16. */
+export interface Kernels {
+  readonly adamw: (
+    p: number,
+    g: number,
+    m: number,
+    v: number,
+    bytes: number,
+    clip: number,
+    decay: number,
+    beta1: number,
+    rest1: number,
+    beta2: number,
+    rest2: number,
+    stepSize: number,
+    rootBias: number,
+    epsilon: number
+  ) => void
+  readonly sumSquares: (a: number, bytes: number) => number
+  readonly accumulate: (a: number, b: number, bytes: number) => void
+  readonly dropoutMask: (a: number, bytes: number, key: bigint, threshold: number, kept: number) => void
+}
+
+// Beside the bundle's entries, above its chunks, or in dist/ when the sources run.
+const places = ["./kernels.wasm", "../kernels.wasm", "../../../dist/kernels.wasm"]
+
+let compiled: WebAssembly.Module | undefined
+
+const compile = (): WebAssembly.Module => {
+  const file = places.map((place) => new URL(place, import.meta.url)).find((url) => existsSync(url))
+  if (file === undefined) throw new EnvironmentError({ message: "dist/kernels.wasm is missing", hint: "build it with: npm run build" })
+  return new WebAssembly.Module(readFileSync(file))
+}
+
+/** @throws EnvironmentError where the kernels were never built */
+export const loadKernels = (memory: WebAssembly.Memory): Kernels => {
+  compiled ??= compile()
+  return new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Kernels
+}
