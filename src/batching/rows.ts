@@ -1,0 +1,36 @@
+// Token rows as flat arrays, seen as the training problem they are: inputs, and the positions that are trained.
+
+/** Row i has the tokens [offsets[i], offsets[i + 1]); `mask` is 1 where that token is a trained target. */
+export interface TokenRows {
+  readonly offsets: Int32Array
+  readonly tokens: Int32Array
+  readonly mask: Uint8Array
+}
+
+/** Per row: positions that the model must read, and how many of them predict a trained token. */
+export interface RowSizes {
+  readonly lengths: Int32Array
+  readonly targets: Int32Array
+}
+
+export const rowCount = (rows: TokenRows): number => rows.offsets.length - 1
+
+/**
+ * Position t predicts token t + 1, so a row needs its tokens only up to the one before its last trained target: what
+ * comes later changes no loss. A row's first token is never a target. A row without targets has length 0.
+ */
+export const rowSizes = (rows: TokenRows): RowSizes => {
+  const n = rowCount(rows)
+  const lengths = new Int32Array(n)
+  const targets = new Int32Array(n)
+  for (let row = 0; row < n; row++) {
+    const start = rows.offsets[row] as number
+    const end = rows.offsets[row + 1] as number
+    for (let i = start + 1; i < end; i++) {
+      if (rows.mask[i] !== 1) continue
+      lengths[row] = i - start
+      targets[row] = (targets[row] as number) + 1
+    }
+  }
+  return { lengths, targets }
+}

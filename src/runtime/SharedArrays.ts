@@ -1,0 +1,66 @@
+// Float32 arrays in shared WebAssembly memories: the SIMD kernels change them in place and ONNX Runtime reads and fills
+// them without a copy. One memory holds less than 4 GiB, so large models get several.
+import { EnvironmentError } from "#src/domain/Errors.ts"
+import { loadKernels, type Kernels } from "./kernels/load.ts"
+
+const page = 65536
+/** The last pages stay free, so that an end address never wraps around 2^32. */
+const maxBytes = (page - 16) * page
+/** Whole cache lines, and whole SIMD vectors with zeros after the last element. */
+const align = 64
+const padded = (elements: number): number => Math.ceil((elements * 4) / align) * align
+
+/** Several arrays of `size` elements, all in one memory so that one kernel call can reach them. */
+export interface ArrayGroup {
+  readonly kernels: Kernels
+  readonly arrays: readonly Float32Array[]
+  /** Byte address of each array in its memory. */
+  readonly addresses: readonly number[]
+  /** Bytes of each array with its padding. */
+  readonly bytes: number
+}
+
+/**
+ * Zeroed groups of `count` arrays, one group per entry of `sizes` (elements).
+ * @throws EnvironmentError where one group does not fit into a memory, or the machine has too little
+ */
+export const sharedArrays = (sizes: readonly number[], count: number): readonly ArrayGroup[] => {
+  const memories: { bytes: number; readonly members: { readonly size: number; readonly at: number }[] }[] = []
+  for (const size of sizes) {
+    const bytes = padded(size) * count
+    if (bytes > maxBytes) throw tooLarge(size, count)
+    let memory = memories.at(-1)
+    if (memory === undefined || memory.bytes + bytes > maxBytes) memories.push((memory = { bytes: align, members: [] }))
+    memory.members.push({ size, at: memory.bytes })
+    memory.bytes += bytes
+  }
+  return memories.flatMap(({ bytes, members }) => {
+    const { buffer, kernels } = allocate(bytes)
+    return members.map(({ size, at }) => {
+      const addresses = Array.from({ length: count }, (_, i) => at + i * padded(size))
+      return { kernels, addresses, arrays: addresses.map((address) => new Float32Array(buffer, address, size)), bytes: padded(size) }
+    })
+  })
+}
+
+const allocate = (bytes: number): { readonly buffer: SharedArrayBuffer; readonly kernels: Kernels } => {
+  const pages = Math.ceil(bytes / page)
+  try {
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
+    return { buffer: memory.buffer, kernels: loadKernels(memory) }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new EnvironmentError({
+      message: `no memory for ${(bytes / 2 ** 30).toFixed(1)} GiB of training state`,
+      why: error.message,
+      hint: "train an adapter with lora(), or a smaller model"
+    })
+  }
+}
+
+const tooLarge = (size: number, count: number): EnvironmentError =>
+  new EnvironmentError({
+    message: `a tensor of ${size} values is too large to be trained on this device`,
+    why: `its ${count} arrays of training state do not fit into one memory of 4 GiB`,
+    hint: "train an adapter with lora() instead"
+  })
