@@ -1,0 +1,58 @@
+// Numbers, times, sizes and digests as people read them. JSON output never goes through here.
+
+/** At most four significant digits; very small and very large ones in scientific form: 1.092, 12.4, 2e-5. */
+export const number = (value: number | null | undefined): string => {
+  if (value === undefined) return "-"
+  if (value === null || !Number.isFinite(value)) return "NaN"
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value)
+  const size = Math.abs(value)
+  if (size < 1e-3 || size >= 1e6) {
+    const [mantissa, exponent] = value.toExponential(2).split("e") as [string, string]
+    return `${Number(mantissa)}e${Number(exponent)}`
+  }
+  return size >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(4)))
+}
+
+/** Fixed width for columns that change under the eye: 3 digits after the point, scientific below 0.001. */
+export const fixed = (value: number | null | undefined): string =>
+  value === null || value === undefined || (value !== 0 && Math.abs(value) < 1e-3) ? number(value) : value.toFixed(3)
+
+/** 950 -> "950", 11900 -> "11.9k", 3100000 -> "3.1M". */
+export const compact = (value: number): string => {
+  if (value < 1000) return value.toFixed(0)
+  if (value < 1e6) return `${(value / 1e3).toFixed(1)}k`
+  return `${(value / 1e6).toFixed(1)}M`
+}
+
+/** Milliseconds as "0.3s", "42s", "10m52s", "3h05m". */
+export const duration = (ms: number): string => {
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)}s`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 60) return `${seconds}s`
+  const two = (n: number): string => String(n).padStart(2, "0")
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`
+  return `${Math.floor(seconds / 3600)}h${two(Math.floor((seconds % 3600) / 60))}m`
+}
+
+/** 1500 -> "1.5 kB", 31200000000 -> "31.2 GB" (decimal units). */
+export const bytes = (count: number): string => {
+  if (count < 1000) return `${count} B`
+  const unit = count < 1e6 ? 1 : count < 1e9 ? 2 : 3
+  return `${(count / 1000 ** unit).toFixed(1)} ${["B", "kB", "MB", "GB"][unit]}`
+}
+
+/** "sha256:51fa…" -> its first `length` hex digits. */
+export const short = (digest: string | null, length = 4): string =>
+  digest === null ? "-" : digest.replace(/^sha256:/, "").slice(0, length)
+
+/** A JSON value on one line: strings bare, everything else as JSON. */
+export const inline = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value ?? null))
+
+/** Cuts to `width` characters, the last of them an ellipsis. */
+export const cut = (text: string, width: number): string => {
+  const line = text.replaceAll(/\s+/g, " ").trim()
+  return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 3))}...`
+}
+
+/** "1 stage", "3 stages". */
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
