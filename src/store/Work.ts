@@ -1,0 +1,37 @@
+// Private work folders: one per attempt at a stage. What a stage writes lies here until it is published or thrown away.
+import { mkdirSync, readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { leaseFile, readLease } from "./Lease.ts"
+import type { WorkspacePaths } from "./Workspace.ts"
+
+export const hexOf = (digest: string): string => digest.slice(digest.indexOf(":") + 1)
+
+/** Where a stage writes output `name`: the one rule that the engine and a stage's own process share. */
+export const outputPath = (workDir: string, name: string): string => join(workDir, "out", name)
+
+export const workFolder = (workspace: WorkspacePaths, key: string, attempt: string): string =>
+  join(workspace.work, `${hexOf(key)}.${attempt}`)
+
+export const checkpointFolder = (workspace: WorkspacePaths, key: string): string => join(workspace.checkpoints, hexOf(key))
+
+export const makeWork = (workDir: string): void => {
+  mkdirSync(join(workDir, "out"), { recursive: true })
+}
+
+export const remove = (path: string): void => rmSync(path, { recursive: true, force: true })
+
+/** Removes what crashed attempts left: a work folder exists only while its attempt holds the key's lease. */
+export const sweepWork = (workspace: WorkspacePaths): void => {
+  for (const name of namesIn(workspace.work)) {
+    const [hex = "", attempt] = name.split(".")
+    if (readLease(leaseFile(workspace, hex))?.attempt !== attempt) remove(join(workspace.work, name))
+  }
+}
+
+export const namesIn = (folder: string): readonly string[] => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
