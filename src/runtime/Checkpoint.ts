@@ -1,0 +1,131 @@
+// Checkpoints of a training run: step-<n>/ with weights, moments and state. A folder is written aside, flushed and renamed,
+// so that it is whole or not there; each file's sha256 stands in state.json, so that a damaged one is found and skipped.
+import { createHash } from "node:crypto"
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import * as Schema from "effect/Schema"
+import { faultPoint } from "./faults.ts"
+import type { Trainable } from "./ParamStore.ts"
+import { type FileRecord, isIntact, type NamedTensor, readTensors, writeTensors } from "./TensorFile.ts"
+import { TrainState } from "./TrainState.ts"
+
+const Files = Schema.Record(Schema.String, Schema.Struct({ bytes: Schema.Int, sha256: Schema.String }))
+const Content = Schema.Struct({ version: Schema.Literal(1), state: TrainState, files: Files })
+/** `sha256` is that of `content`, so that the state itself cannot be damaged unseen. */
+const Saved = Schema.Struct({ sha256: Schema.String, content: Schema.String })
+type Content = typeof Content.Type
+
+const folderOf = (step: number): string => `step-${step}`
+const stateFile = "state.json"
+const weightsFile = "weights.safetensors"
+const momentsFile = "optimizer.safetensors"
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
+const weightsOf = (trainables: readonly Trainable[]): readonly NamedTensor[] =>
+  trainables.map(({ name, shape, p }) => ({ name, shape, data: p }))
+const momentsOf = (trainables: readonly Trainable[]): readonly NamedTensor[] =>
+  trainables.flatMap(({ name, shape, m, v }) => [
+    { name: `m.${name}`, shape, data: m },
+    { name: `v.${name}`, shape, data: v }
+  ])
+
+/** The checkpoints of one stage key: a folder of their own, so that one of another config is never taken. */
+export class Checkpoints {
+  readonly #folder: string
+  readonly #verifyLease: () => void
+
+  constructor(folder: string, verifyLease: () => void) {
+    this.#folder = folder
+    this.#verifyLease = verifyLease
+    mkdirSync(folder, { recursive: true })
+  }
+
+  /** Writes step-<state.step>; returns its name and size. @throws the file system's errors, and verifyLease's before the rename */
+  save(state: TrainState, trainables: readonly Trainable[]): { readonly name: string; readonly bytes: number } {
+    const name = folderOf(state.step)
+    const aside = join(this.#folder, `${name}.tmp`)
+    rmSync(aside, { recursive: true, force: true })
+    mkdirSync(aside)
+    const weights = writeTensors(join(aside, weightsFile), weightsOf(trainables))
+    faultPoint("between-checkpoint-files")
+    const moments = writeTensors(join(aside, momentsFile), momentsOf(trainables))
+    const files: Record<string, FileRecord> = { [weightsFile]: weights, [momentsFile]: moments }
+    const content = JSON.stringify({ version: 1, state, files } satisfies Content)
+    writeFileSync(join(aside, stateFile), JSON.stringify({ sha256: sha256(content), content }), { flush: true })
+    flushFolder(aside)
+    faultPoint("before-rename")
+    this.#verifyLease()
+    // Only a damaged one can have this name: a whole one would have been resumed.
+    rmSync(join(this.#folder, name), { recursive: true, force: true })
+    renameSync(aside, join(this.#folder, name))
+    flushFolder(this.#folder)
+    faultPoint("after-rename")
+    return { name, bytes: weights.bytes + moments.bytes + content.length }
+  }
+
+  /**
+   * Restores the newest checkpoint that is whole into `trainables`; with `needsBest` its best model must be whole too.
+   * `skipped` is told of each damaged one. Undefined where there is none.
+   */
+  restore(trainables: readonly Trainable[], needsBest: boolean, skipped: (name: string, why: string) => void): TrainState | undefined {
+    for (const name of readdirSync(this.#folder).filter((name) => name.endsWith(".tmp")))
+      rmSync(join(this.#folder, name), { recursive: true })
+    for (const step of this.#steps()) {
+      try {
+        const state = this.#verified(step, [weightsFile, momentsFile])
+        if (needsBest && state.best !== null && state.best.step !== step) this.#verified(state.best.step, [weightsFile])
+        readTensors(join(this.#folder, folderOf(step), weightsFile), weightsOf(trainables))
+        readTensors(join(this.#folder, folderOf(step), momentsFile), momentsOf(trainables))
+        return state
+      } catch (error) {
+        skipped(folderOf(step), error instanceof Error ? error.message : String(error))
+      }
+    }
+    return undefined
+  }
+
+  /** Fills the weights alone from step-<step>. */
+  restoreWeights(step: number, trainables: readonly Trainable[]): void {
+    this.#verified(step, [weightsFile])
+    readTensors(join(this.#folder, folderOf(step), weightsFile), weightsOf(trainables))
+  }
+
+  /** Removes all but the newest ones and `best`, `limit` in all; the newest and the best always stay. */
+  prune(limit: number, best: number | undefined): void {
+    const [newest, ...older] = this.#steps()
+    const others = [...older.filter((step) => step === best), ...older.filter((step) => step !== best)]
+    const spare = Math.max(limit - 1, newest !== best && best !== undefined ? 1 : 0)
+    if (newest !== undefined) for (const step of others.slice(spare)) rmSync(join(this.#folder, folderOf(step)), { recursive: true })
+  }
+
+  /** Steps that have a folder, newest first. */
+  #steps(): readonly number[] {
+    return readdirSync(this.#folder)
+      .flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => b - a)
+  }
+
+  #verified(step: number, files: readonly string[]): TrainState {
+    const folder = join(this.#folder, folderOf(step))
+    const { sha256: digest, content } = Schema.decodeUnknownSync(Schema.fromJsonString(Saved))(
+      readFileSync(join(folder, stateFile), "utf8")
+    )
+    if (sha256(content) !== digest) throw new Error(`${stateFile} is damaged`)
+    const { state, files: records } = Schema.decodeUnknownSync(Schema.fromJsonString(Content))(content)
+    for (const file of files) {
+      const record = records[file]
+      if (record === undefined || !isIntact(join(folder, file), record)) throw new Error(`${file} is damaged`)
+    }
+    return state
+  }
+}
+
+const flushFolder = (folder: string): void => {
+  const handle = openSync(folder, "r")
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
