@@ -1,0 +1,135 @@
+// A thin wrapper over ONNX Runtime's session with the options that training needs, and the only file that imports it.
+// run() blocks its thread: sessions live in a worker thread.
+import { InferenceSession, Tensor } from "onnxruntime-node"
+import { BugError, EnvironmentError } from "#src/domain/Errors.ts"
+import type { AnnealError } from "#src/domain/Errors.ts"
+import type { TypedArray } from "#src/graph/Type.ts"
+
+export interface SessionOptions {
+  /** Threads of one op; results do not depend on it. */
+  readonly threads: number
+  /** Path prefix of a profile (JSON: node order and times), written on release. */
+  readonly profile?: string
+}
+
+/** Arrays by name. Inputs are read in place, SharedArrayBuffer or not; their shapes are the model's. */
+export type Feeds = Readonly<Record<string, TypedArray>>
+
+type Arrays = Record<string, TypedArray>
+
+/** The runtime's own error in one line, as one of ours. */
+const toError = (u: unknown, where: string): AnnealError => {
+  const message = (u instanceof Error ? u.message : String(u)).replaceAll(/\s+/g, " ").trim()
+  return /alloc|out of memory/i.test(message)
+    ? new EnvironmentError({ message, where, hint: "lower batchSize or maxLength" })
+    : new BugError({ message, where, why: "ONNX Runtime refused a graph or its inputs" })
+}
+
+interface Slot {
+  readonly type: Tensor.Type
+  readonly shape: readonly number[]
+}
+
+const slots = (metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap<string, Slot> =>
+  new Map(
+    metadata.map((value) => {
+      if (!value.isTensor) throw new BugError({ message: `${value.name} is no tensor`, where: "session" })
+      return [value.name, { type: value.type, shape: value.shape.map(Number) }]
+    })
+  )
+
+/** A Tensor over the caller's memory. The constructor wants a Float16Array for float16 where the platform has one: the type is set after. */
+const view = (name: string, data: TypedArray, { type, shape }: Slot): Tensor => {
+  try {
+    if (type !== "float16") return new Tensor(type, data as Tensor.DataType, shape)
+    const tensor = new Tensor("uint16", data as Uint16Array, shape)
+    return Object.defineProperty(tensor, "type", { value: "float16" })
+  } catch (u) {
+    throw toError(u, `${name} ${type} [${shape.join(",")}]`)
+  }
+}
+
+export class Session {
+  readonly #session: InferenceSession
+  readonly #inputs: ReadonlyMap<string, Slot>
+  readonly #outputs: ReadonlyMap<string, Slot>
+
+  private constructor(session: InferenceSession) {
+    this.#session = session
+    this.#inputs = slots(session.inputMetadata)
+    this.#outputs = slots(session.outputMetadata)
+  }
+
+  /**
+   * Loads a model's bytes (onnx/encode.ts). The graph runs as it was written: no optimisation level, because folding and fusion would
+   * copy frozen weights and change the order of execution; no prepacking, because it copies every weight once per use; no memory
+   * pattern, because its block comes on top of the arena.
+   */
+  static async create(model: Uint8Array, options: SessionOptions): Promise<Session> {
+    try {
+      const session = await InferenceSession.create(model, {
+        executionProviders: ["cpu"],
+        graphOptimizationLevel: "disabled",
+        executionMode: "sequential",
+        enableMemPattern: false,
+        intraOpNumThreads: options.threads,
+        interOpNumThreads: 1,
+        logSeverityLevel: 3,
+        extra: { session: { disable_prepacking: "1" } },
+        ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile })
+      })
+      return new Session(session)
+    } catch (u) {
+      throw toError(u, "loading a graph")
+    }
+  }
+
+  get inputNames(): readonly string[] {
+    return [...this.#inputs.keys()]
+  }
+  get outputNames(): readonly string[] {
+    return [...this.#outputs.keys()]
+  }
+
+  /**
+   * Runs the graph for the named outputs. Fetches are names, or arrays by name that are filled in place (the runtime also returns a copy
+   * of each: it is dropped). Returns the arrays by name.
+   */
+  async run(feeds: Feeds, fetches: readonly string[] | Readonly<Arrays>): Promise<Arrays> {
+    const tensors = Object.fromEntries(
+      Object.entries(feeds).map(([name, data]) => [name, view(name, data, this.#slot(this.#inputs, name))])
+    )
+    if (isNames(fetches)) {
+      const results = await this.#call(tensors, fetches)
+      return Object.fromEntries(fetches.map((name) => [name, results[name]!.data as TypedArray]))
+    }
+    const targets = Object.fromEntries(
+      Object.entries(fetches).map(([name, data]) => [name, view(name, data, this.#slot(this.#outputs, name))])
+    )
+    await this.#call(tensors, targets)
+    return { ...fetches }
+  }
+
+  /** Frees the session's memory; writes the profile where one was asked for. */
+  async release(): Promise<void> {
+    this.#session.endProfiling()
+    await this.#session.release()
+  }
+
+  async #call(feeds: Record<string, Tensor>, fetches: readonly string[] | Record<string, Tensor>): Promise<InferenceSession.ReturnType> {
+    try {
+      return await this.#session.run(feeds, fetches)
+    } catch (u) {
+      throw toError(u, "running a graph")
+    }
+  }
+
+  #slot(slots: ReadonlyMap<string, Slot>, name: string): Slot {
+    const slot = slots.get(name)
+    if (slot === undefined)
+      throw new BugError({ message: `the graph has no ${name}`, where: "session", why: `it has ${[...slots.keys()].join(", ")}` })
+    return slot
+  }
+}
+
+const isNames = (fetches: readonly string[] | Readonly<Arrays>): fetches is readonly string[] => Array.isArray(fetches)
