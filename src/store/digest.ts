@@ -38,7 +38,7 @@ export const sameStat = (a: FileStat, b: FileStat): boolean =>
 
 /** Hex sha256 of a file, read in pieces so that the event loop stays free; `sync` also flushes it to the disk. */
 export const hashFile = async (path: string, sync = false): Promise<string> => {
-  const file = await open(path, sync ? "r+" : "r")
+  const file = await open(path, "r")
   try {
     const hash = createHash("sha256")
     const buffer = Buffer.allocUnsafe(1 << 20)
