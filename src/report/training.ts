@@ -47,11 +47,14 @@ const validation = (theme: Theme, stage: StageView): string | undefined => {
   return `val ${fixed(newest.value)}@${newest.step}${trend}`
 }
 
-/** "step 620/1000" or "rows 40/64"; a stage with figures but no progress shows its step. */
+/** "step 620/1000" or "row 40/64"; a stage with figures but no progress shows its step. */
 export const position = (stage: StageView): string => {
   const { progress, step } = stage
-  if (progress !== null) return `${progress.unit.replace(/s$/, "")} ${number(progress.done)}/${number(progress.total)}`
-  return step === null ? "" : `step ${step}`
+  if (progress === null) return step === null ? "" : `step ${step}`
+  const unit = progress.unit.replace(/s$/, "")
+  // Figures of a step may come before the progress that counts it.
+  const done = unit === "step" && step !== null ? Math.max(step, progress.done) : progress.done
+  return `${unit} ${number(done)}/${number(progress.total)}`
 }
 
 /** The named figures in reading order, without position and rest. */

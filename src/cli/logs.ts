@@ -1,0 +1,61 @@
+// `anneal logs <run> [stage]`: the run's journal as plain lines, the same text that a CI log has; -f follows while it runs.
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Option from "effect/Option"
+import { UsageError } from "#src/domain/Errors.ts"
+import type { RunEvent } from "#src/domain/RunEvent.ts"
+import { emptyRunView, reduceRun, runViewOf } from "#src/domain/RunView.ts"
+import { runLines } from "#src/report/lines.ts"
+import type { Theme } from "#src/report/Theme.ts"
+import { followJournal } from "#src/store/Journal.ts"
+import { journalPath } from "#src/store/Workspace.ts"
+import { handler } from "./command.ts"
+import { openWorkspace, resolveRun, runEvents } from "./context.ts"
+import * as flags from "./flags.ts"
+import { print, themeFor } from "./output.ts"
+import { hintFor } from "#src/domain/nearest.ts"
+
+const printer = (theme: Theme, stage: string | undefined, every: boolean): ((event: RunEvent) => void) => {
+  const lines = runLines(theme, { everyStep: every })
+  let view = emptyRunView
+  return (event) => {
+    view = reduceRun(view, event)
+    if (stage !== undefined && !("stage" in event && event.stage === stage)) return
+    for (const line of lines(event, view)) print(line)
+    if (stage !== undefined && event._tag === "StageEnded" && event.error !== null) {
+      print([event.error.message, event.error.where, event.error.why, event.error.hint].filter((part) => part !== undefined).join("\n  "))
+    }
+  }
+}
+
+export const logsCommand = Command.make(
+  "logs",
+  {
+    run: flags.run,
+    stage: Argument.String("stage").pipe(Argument.withDescription("only this stage"), Argument.optional),
+    follow: Flag.Boolean("follow").pipe(Flag.withAlias("f"), Flag.withDescription("go on while the run does"), Flag.withDefault(false)),
+    all: Flag.Boolean("all").pipe(Flag.withDescription("every reported step"), Flag.withDefault(false)),
+    ascii: flags.ascii,
+    artifacts: flags.artifacts
+  },
+  handler(async (input) => {
+    const workspace = openWorkspace(input.artifacts)
+    const run = await resolveRun(workspace, input.run)
+    const events = runEvents(workspace, run)
+    const stage = Option.getOrUndefined(input.stage)
+    const known = runViewOf(events).stages.map((one) => one.id)
+    if (stage !== undefined && !known.includes(stage)) {
+      throw new UsageError({ message: `run ${run} has no stage "${stage}"`, hint: hintFor(stage, known) })
+    }
+    const line = printer(themeFor(process.stdout, input.ascii), stage, input.all)
+    if (input.follow) for await (const event of followJournal(journalPath(workspace, run))) line(event)
+    else for (const event of events) line(event)
+  })
+).pipe(
+  Command.withDescription("The log of a run, or of one of its stages, as plain text."),
+  Command.withExamples([
+    { command: "anneal logs latest train", description: "one stage of the newest run" },
+    { command: "anneal logs latest -f", description: "follow a run that goes on" }
+  ])
+)

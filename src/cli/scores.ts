@@ -1,0 +1,65 @@
+// The scores artifact as people read it: the model beside its untouched base, and sampled answers before and after.
+import { readFileSync } from "node:fs"
+import * as Schema from "effect/Schema"
+import type { RunView } from "#src/domain/RunView.ts"
+import { cut, number } from "#src/report/format.ts"
+import { textTable } from "#src/report/table.ts"
+import type { Theme } from "#src/report/Theme.ts"
+import { objectPath } from "#src/store/Objects.ts"
+import type { WorkspacePaths } from "#src/store/Workspace.ts"
+
+export const Scores = Schema.Struct({
+  metrics: Schema.Record(
+    Schema.String,
+    Schema.Struct({
+      model: Schema.NullOr(Schema.Finite),
+      baseline: Schema.NullOr(Schema.Finite),
+      better: Schema.Literals(["lower", "higher"])
+    })
+  ),
+  rows: Schema.Int,
+  tokens: Schema.Int,
+  samples: Schema.Array(
+    Schema.Struct({ id: Schema.String, prompt: Schema.String, reference: Schema.String, baseline: Schema.String, model: Schema.String })
+  )
+})
+export type Scores = typeof Scores.Type
+
+/** The scores of each stage of a run that made some, whether made or reused. */
+export const scoresOf = (workspace: WorkspacePaths, view: RunView): ReadonlyMap<string, Scores> =>
+  new Map(
+    view.stages.flatMap((stage) =>
+      stage.outputs
+        .filter((output) => output.kind === "scores")
+        .map((output) => {
+          const text = readFileSync(objectPath(workspace, output.digest), "utf8")
+          return [stage.id, Schema.decodeUnknownSync(Scores)(JSON.parse(text))] as const
+        })
+    )
+  )
+
+/** "METRIC  BASE  MODEL  CHANGE", a row a metric. */
+export const comparison = (theme: Theme, scores: Scores): string =>
+  textTable({
+    header: ["metric", "base", "model", "change"],
+    numeric: [1, 2, 3],
+    rows: Object.entries(scores.metrics).map(([name, { model, baseline, better }]) => {
+      const change = model === null || baseline === null ? null : model - baseline
+      const gain = change === null ? null : better === "higher" ? change > 0 : change < 0
+      const text = change === null ? "-" : `${change > 0 ? "+" : ""}${number(change)}`
+      return [name, number(baseline), number(model), gain === null || change === 0 ? text : theme.paint(gain ? "green" : "red", text)]
+    })
+  })
+
+/** Each sample as four lines: what was asked, what was wanted, the base's answer, the model's. */
+export const sampledAnswers = (theme: Theme, scores: Scores, wide: boolean): readonly string[] =>
+  scores.samples.flatMap((sample) => {
+    const shown = (text: string): string => (wide ? text : cut(text, 110))
+    return [
+      "",
+      theme.paint("bold", `asked   ${shown(sample.prompt)}`),
+      `wanted  ${shown(sample.reference)}`,
+      `before  ${shown(sample.baseline)}`,
+      `after   ${shown(sample.model)}`
+    ]
+  })
