@@ -36,3 +36,13 @@ export const withIds = <K extends RowKind>(kind: K, contents: readonly Content[]
     return { ...content, id: times === 1 ? id : `${id}-${times}` } as never as Row<K>
   })
 }
+
+// Unicode's White_Space, as Python's str.split() takes it (\s would add U+FEFF and leave out U+0085).
+const space = /\p{White_Space}+/u
+
+/** Words of a text: what stands between whitespace. */
+export const words = (text: string): readonly string[] => text.split(space).filter((word) => word !== "")
+
+/** Words of a row over all its texts, chat messages too; a class label is not counted. */
+export const wordCount = (row: Row): number =>
+  textsOf(row).reduce((sum, [name, text]) => (name === "label" ? sum : sum + words(text).length), 0)
