@@ -1,0 +1,39 @@
+// Which file a pipeline's name means. Broken files are tested through the command line (broken.test.ts): there Node loads them.
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { findPipeline, loadPipeline, pipelineNames } from "#src/cli/load.ts"
+import { UsageError } from "#src/domain/Errors.ts"
+
+let root: string
+let folder: string
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "anneal-load-"))
+  folder = join(root, "pipelines")
+  mkdirSync(folder)
+  writeFileSync(join(folder, "good.mjs"), 'export default { _tag: "Pipeline", id: "good", sources: [], stages: [] }
+')
+  for (const name of ["other.ts", "types.d.ts", "note.txt"]) writeFileSync(join(folder, name), "")
+})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+test("names are those of the files that can be pipelines", () => {
+  expect(pipelineNames(folder)).toEqual(["good", "other"])
+  expect(pipelineNames(join(root, "none"))).toEqual([])
+})
+
+test("a name finds the file in the folder, a path finds the file there", async () => {
+  expect(findPipeline(folder, "good")).toBe(join(folder, "good.mjs"))
+  expect((await loadPipeline(folder, join(folder, "good.mjs"))).name).toBe("good")
+})
+
+test("an unknown name suggests the nearest one", () => {
+  expect(() => findPipeline(folder, "gud")).toThrow(UsageError)
+  expect(() => findPipeline(folder, "gud")).toThrow(/no pipeline "gud"/)
+  try {
+    findPipeline(folder, "godo")
+  } catch (error) {
+    expect((error as UsageError).hint).toContain("did you mean good?")
+  }
+})
