@@ -1,0 +1,201 @@
+// From a pipeline to its plan: digests of what comes from outside, look-ups, decisions. plan, why, status and run share this path.
+import { extname, resolve as resolvePath } from "node:path"
+import * as Effect from "effect/Effect"
+import { type AnnealError, DefinitionError, toAnnealError, UsageError } from "#src/domain/Errors.ts"
+import type { PipelineDef } from "#src/domain/Pipeline.ts"
+import type { ManifestField, PlannedStage } from "#src/domain/RunEvent.ts"
+import { Catalog, type Snapshot } from "#src/store/Catalog.ts"
+import type { Digest } from "#src/store/digest.ts"
+import { moduleReader } from "#src/store/moduleReader.ts"
+import { type Entry, ownPart } from "#src/store/records.ts"
+import { openSources, type Sources } from "#src/store/Sources.ts"
+import { Workspace, type WorkspacePaths } from "#src/store/Workspace.ts"
+import { diffManifests, type FieldChange } from "./explain.ts"
+import { type FingerprintInput, keyOf, manifestOf } from "./Fingerprint.ts"
+import { lookUp } from "./lookUp.ts"
+import { choose, type Choice, type Chosen, decide } from "./Planner.ts"
+import { type ResolvedPipeline, type ResolvedStage, resolve } from "./resolve.ts"
+
+export interface PrepareOptions extends Choice {
+  /** "<stage or source id>.<path>=<value>" */
+  readonly set?: readonly string[] | undefined
+  /** A run may note what it learns about files for the next command; a plan writes nothing. Default false. */
+  readonly remember?: boolean | undefined
+}
+
+export interface PreparedStage {
+  readonly stage: ResolvedStage
+  readonly planned: PlannedStage
+  /** Not selected by only/targets: neither planned nor run, but its result may be taken. */
+  readonly selected: boolean
+  readonly forced: boolean
+  /** All of the key but its inputs. */
+  readonly parts: Omit<FingerprintInput, "inputs">
+  /** The key's fields; inputs that are still to come are missing. */
+  readonly manifest: readonly ManifestField[]
+  /** The result that is reused. */
+  readonly reuse: Entry | undefined
+  /** What the reason compares with: the last success of this stage in this pipeline, else the nearest result of its kind. */
+  readonly against: Entry | undefined
+  /** Fields that differ from `against`, inputs still to come left out. */
+  readonly changes: readonly FieldChange[]
+}
+
+export interface Prepared {
+  readonly pipeline: ResolvedPipeline
+  readonly stages: readonly PreparedStage[]
+  /** The contract of `plan --json`: the selected stages in order. */
+  readonly plan: readonly PlannedStage[]
+  readonly sources: Readonly<Record<string, Digest>>
+  readonly warnings: readonly string[]
+}
+
+/** Errors: UsageError and DefinitionError for the pipeline and its options, EnvironmentError for the store. */
+export const prepare = Effect.fn("prepare")(function* (
+  definition: PipelineDef,
+  options: PrepareOptions = {}
+): Effect.fn.Return<Prepared, AnnealError, Workspace | Catalog> {
+  const workspace = yield* Workspace
+  const catalog = yield* Catalog
+  const attempt = <A>(work: () => A | Promise<A>) =>
+    Effect.tryPromise({ try: async () => work(), catch: (u) => toAnnealError(u, `pipeline ${definition.id}`) })
+  const outside = yield* attempt(async () => {
+    const pipeline = resolve(definition, options.set)
+    const files = openSources(workspace)
+    const found = await readOutside(workspace, pipeline, files)
+    if (options.remember === true) files.save()
+    return { pipeline, chosen: choose(pipeline, options), ...found }
+  })
+  return yield* catalog.read((snapshot) => planStages(workspace, snapshot, outside, options.remember === true))
+})
+
+interface Outside {
+  readonly pipeline: ResolvedPipeline
+  readonly sources: Readonly<Record<string, Digest>>
+  readonly parts: ReadonlyMap<string, Omit<FingerprintInput, "inputs">>
+  readonly warnings: readonly string[]
+}
+
+const readOutside = async (workspace: WorkspacePaths, pipeline: ResolvedPipeline, files: Sources): Promise<Omit<Outside, "pipeline">> => {
+  const digest = async (path: string, where: string): Promise<Digest> => {
+    const absolute = resolvePath(workspace.root, path)
+    return files.digest(absolute).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
+      throw new DefinitionError({
+        message: `no such file or folder: ${path}`,
+        where,
+        why: `looked for ${absolute}`,
+        hint: `check the path, or give another one with --set ${where.replace(/^(stage|source) /, "").replace(": ", ".")}=<path>`
+      })
+    })
+  }
+  const sources: Record<string, Digest> = {}
+  for (const { id, path } of pipeline.sources) sources[id] = await digest(path, `source ${id}: path`)
+  const parts = new Map<string, Omit<FingerprintInput, "inputs">>()
+  const warnings = new Set<string>()
+  for (const stage of pipeline.stages) {
+    const found: Record<string, { digest: string; extension: string }[]> = {}
+    for (const [field, named] of Object.entries(stage.files)) {
+      found[field] = []
+      for (const path of [named].flat()) {
+        const { digest: hash } = await digest(path, `stage ${stage.id}: ${field}`)
+        found[field].push({ digest: hash, extension: extname(path).slice(1).toLowerCase() })
+      }
+    }
+    const code = await codeOf(stage, workspace.root)
+    for (const warning of code.warnings) warnings.add(warning)
+    parts.set(stage.id, {
+      kind: stage.kind.kind,
+      version: stage.kind.version,
+      code,
+      config: stage.encoded,
+      leftOut: [...(stage.kind.executionOnly ?? []), ...Object.keys(stage.files)],
+      files: found,
+      facts: stage.facts,
+      outputs: stage.outputs
+    })
+  }
+  return { sources, parts, warnings: [...warnings] }
+}
+
+const codeOf = async ({ kind }: ResolvedStage, root: string) => {
+  if (kind.module === undefined) return { modules: {}, packages: {}, warnings: [] }
+  // The parser is loaded only where a user's own stage is to be keyed.
+  const { moduleGraph } = await import("./moduleGraph.ts")
+  return moduleGraph(kind.module, root, moduleReader)
+}
+
+const planStages = async (
+  workspace: WorkspacePaths,
+  snapshot: Snapshot,
+  { pipeline, chosen, sources, parts, warnings }: Outside & { readonly chosen: Chosen },
+  remember: boolean
+): Promise<Prepared> => {
+  const stages: PreparedStage[] = []
+  const results = new Map<string, Entry>()
+  for (const stage of pipeline.stages) {
+    const selected = chosen.selected.has(stage.id)
+    const pending = stage.needs.filter((id) => !results.has(id))
+    if (selected)
+      refuseAbsent(
+        pending.find((id) => !chosen.selected.has(id)),
+        stage.id
+      )
+    const own = parts.get(stage.id) as Omit<FingerprintInput, "inputs">
+    const manifest = manifestOf({ ...own, inputs: inputDigests(stage, sources, results) })
+    const key = pending.length === 0 ? keyOf(manifest) : null
+    const found = key === null ? undefined : await lookUp(workspace, snapshot, key, remember)
+    const forced = selected && chosen.forced.has(stage.id)
+    const intact = !forced && found !== undefined && found.lost === undefined
+    const last = intact ? undefined : await snapshot.last(pipeline.id, stage.id)
+    const knowsOwn = pending.length > 0 && (await snapshot.knows(ownPart(manifest)))
+    const { decision, reason } = decide({ stage: stage.id, forced, pending, manifest, found, knowsOwn, last })
+    const reuse = decision === "reuse" ? found?.entry : undefined
+    if (reuse !== undefined) results.set(stage.id, reuse)
+    const against = reuse ?? last ?? nearestOf(await snapshot.ofKind(stage.kind.kind), manifest)
+    stages.push({
+      stage,
+      planned: { id: stage.id, kind: stage.kind.kind, needs: stage.needs, decision, reason, key },
+      selected,
+      forced,
+      parts: own,
+      manifest,
+      reuse,
+      against,
+      changes: against === undefined ? [] : changesAgainst(against, manifest, pending.length > 0)
+    })
+  }
+  return { pipeline, stages, plan: stages.filter((stage) => stage.selected).map((stage) => stage.planned), sources, warnings }
+}
+
+const refuseAbsent = (needed: string | undefined, stage: string): void => {
+  if (needed === undefined) return
+  throw new UsageError({
+    message: `${stage} needs the result of ${needed}, which is not there`,
+    hint: `run ${needed} too: name it with --only, or leave --only out`
+  })
+}
+
+/** Digests of a stage's inputs, as far as their producers' results are known. */
+export const inputDigests = (
+  stage: ResolvedStage,
+  sources: Readonly<Record<string, Digest>>,
+  results: ReadonlyMap<string, Pick<Entry, "outputs">>
+): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(stage.inputs).flatMap(([name, ref]) => {
+      const digest = sources[ref.stage]?.digest ?? results.get(ref.stage)?.outputs.find((output) => output.name === ref.output)?.digest
+      return digest === undefined ? [] : [[name, digest] as const]
+    })
+  )
+
+const changesAgainst = (against: Entry, manifest: readonly ManifestField[], pending: boolean): readonly FieldChange[] =>
+  diffManifests(against.manifest, manifest).filter((change) => !pending || !(change.path.startsWith("input.") && change.to === undefined))
+
+const nearestOf = (entries: readonly Entry[], manifest: readonly ManifestField[]): Entry | undefined =>
+  entries
+    .map((entry) => ({ entry, changes: diffManifests(entry.manifest, manifest).length }))
+    .reduce<{ readonly entry: Entry; readonly changes: number } | undefined>(
+      (best, next) => (best !== undefined && best.changes <= next.changes ? best : next),
+      undefined
+    )?.entry
