@@ -34,3 +34,17 @@ export const rowSizes = (rows: TokenRows): RowSizes => {
   }
   return { lengths, targets }
 }
+
+/** The rows `keep`, in that order. */
+export const pickRows = (rows: TokenRows, keep: readonly number[]): TokenRows => {
+  const spans = keep.map((row) => [rows.offsets[row] as number, rows.offsets[row + 1] as number] as const)
+  const offsets = new Int32Array(keep.length + 1)
+  spans.forEach(([start, end], i) => (offsets[i + 1] = (offsets[i] as number) + end - start))
+  const tokens = new Int32Array(offsets.at(-1) as number)
+  const mask = new Uint8Array(tokens.length)
+  spans.forEach(([start, end], i) => {
+    tokens.set(rows.tokens.subarray(start, end), offsets[i])
+    mask.set(rows.mask.subarray(start, end), offsets[i])
+  })
+  return { offsets, tokens, mask }
+}

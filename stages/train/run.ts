@@ -1,3 +1,93 @@
+// The train stage: checks, trains with ONNX graphs of its own, writes the model folder.
+import { isAbsolute, relative } from "node:path"
+import { trainingOrder } from "#src/batching/order.ts"
+import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { StageResult } from "#src/domain/Pipeline.ts"
+import type { InputArtifact, StageContext } from "#src/domain/StageContext.ts"
+import { Checkpoints } from "#src/runtime/Checkpoint.ts"
+import { graphLearner } from "#src/runtime/GraphLearner.ts"
+import { keepBatch } from "#src/runtime/keepBatch.ts"
+import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
+import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
+import { readTokens } from "#src/store/tokens.ts"
+import { type BaseModel, loadBase, saveResult } from "./model.ts"
+import { checkedPart, checkOptions, type Part } from "./preflight.ts"
+import type { TrainConfig } from "./stage.ts"
 
-export const run = async (): Promise<StageResult> => Promise.reject(new Error("not written yet"))
+export const run = async (context: StageContext<TrainConfig>): Promise<StageResult> => {
+  const { config, emit } = context
+  const inputs = context.inputs as Readonly<Record<"train" | "base", InputArtifact>> & { readonly validation?: InputArtifact }
+  const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
+
+  checkOptions(config, inputs.validation !== undefined)
+  const base = await loadBase(inputs.base.path, config)
+  const table = await readTokens(inputs.train.path)
+  const part = checkedPart("train", table, base.model.vocabSize)
+  const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), base.model.vocabSize)
+  if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
+  say(parameterLine(base))
+
+  const { rows, ids } = part
+  const order = trainingOrder({ ...config, rows: ids.length })
+  const learner = graphLearner({
+    model: base.model,
+    tuning: base.tuning,
+    store: base.store,
+    frozen: base.frozen,
+    batchSize: config.batchSize,
+    threads: context.threads,
+    seed: config.seed,
+    rows,
+    order,
+    ...(validation === undefined ? {} : { validation: validation.rows })
+  })
+  const trained = await runTraining(config, order, learner, {
+    checkpoints: new Checkpoints(context.checkpointDir, context.verifyLease),
+    emit,
+    stopRequested: context.stopRequested,
+    keepBatch: (step, members) => keepBatch(context.checkpointDir, step, ids, rows, members)
+  })
+  await learner.release()
+
+  const metrics = finalMetrics(trained)
+  const folder = context.output("model")
+  await saveResult(folder, base, config)
+  const { loggingSteps: _, ...kept } = config
+  await completeModelFolder(folder, inputs.base.path, {
+    version: 1,
+    method: config.method.type,
+    base: { path: workspacePath(inputs.base.path), digest: inputs.base.digest },
+    tokens: table.meta,
+    config: kept as ModelInfo["config"],
+    data: { train: inputs.train.digest, ...(inputs.validation === undefined ? {} : { validation: inputs.validation.digest }) },
+    parameters: base.parameters,
+    steps: trained.state.step,
+    modelStep: trained.modelStep,
+    metrics
+  })
+  return { metrics: { ...metrics, steps: trained.state.step }, summary: summaryOf(trained, metrics) }
+}
+
+/** PEFT's own line (print_trainable_parameters). */
+const parameterLine = ({ parameters: { trainable, total } }: BaseModel): string => {
+  const count = (n: number): string => n.toLocaleString("en-US")
+  return `trainable params: ${count(trainable)} || all params: ${count(total)} || trainable%: ${((100 * trainable) / total).toFixed(4)}`
+}
+
+/** Mean loss over all steps, and the validation loss of the weights that are the result, where they were validated. */
+const finalMetrics = ({ state, modelStep }: Trained): Readonly<Record<string, number>> => {
+  const validated = state.validations.find(({ step }) => step === modelStep)
+  return { loss: state.lossSum / state.step, ...(validated === undefined ? {} : { validationLoss: validated.loss }) }
+}
+
+const summaryOf = ({ state, modelStep }: Trained, metrics: Readonly<Record<string, number>>): string => {
+  const validation = metrics["validationLoss"]
+  const last = `${state.step} steps, loss ${(metrics["loss"] as number).toFixed(4)}`
+  return validation === undefined ? last : `${last}, validation loss ${validation.toFixed(4)} at step ${modelStep}`
+}
+
+/** Relative where it lies in the workspace (the current folder), so that a moved workspace gives the same bytes. */
+const workspacePath = (path: string): string => {
+  const inside = relative(process.cwd(), path)
+  return inside.startsWith("..") || isAbsolute(inside) ? path : inside
+}

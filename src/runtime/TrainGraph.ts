@@ -1,0 +1,56 @@
+// Builds the graph of one micro-batch of a static shape: forward, loss, and while training the gradients.
+import type { BatchShape } from "#src/batching/shapes.ts"
+import { gradients } from "#src/graph/autodiff.ts"
+import { Graph } from "#src/graph/Graph.ts"
+import { crossEntropy } from "#src/graph/loss.ts"
+import { mul } from "#src/graph/ops/elementwise.ts"
+import type { Value } from "#src/graph/Value.ts"
+import type { Model } from "#src/models/Model.ts"
+import type { Tuning } from "./Tuning.ts"
+
+/** Names of graph inputs and outputs besides the parameters' own. */
+export const names = {
+  ids: "input_ids",
+  positions: "positions",
+  targets: "targets",
+  weights: "weights",
+  scale: "scale",
+  nll: "nll",
+  mask: (path: string): string => `dropout.${path}`,
+  gradient: (parameter: string): string => `gradient.${parameter}`
+}
+
+/**
+ * Inputs: ids int64 [B, T], positions, targets int64 [S], weights float32 [S], every parameter; output nll: the sum of the
+ * trained positions' losses. While training also: scale float32 [], dropout masks [B * T, in], and as outputs the gradients
+ * of scale x nll with respect to each trained tensor. Frozen tensors cost no gradient.
+ */
+export const lossGraph = (model: Model, tuning: Tuning, rows: number, shape: BatchShape, training: boolean): Graph => {
+  const graph = new Graph()
+  const inputIds = graph.input(names.ids, "int64", [rows, shape.length])
+  const select = graph.input(names.positions, "int64", [shape.targets])
+  const targets = graph.input(names.targets, "int64", [shape.targets])
+  const weights = graph.input(names.weights, "float32", [shape.targets])
+  const parameters = new Map(
+    [...tuning.frozen, ...tuning.trainables].map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const)
+  )
+  const param = (name: string): Value => parameters.get(name) as Value
+  const masks = new Map(
+    (training && tuning.dropout.share > 0 ? tuning.dropout.linears : []).map(
+      ({ path, inFeatures }) => [path, graph.input(names.mask(path), "float32", [rows * shape.length, inFeatures])] as const
+    )
+  )
+  const linear = tuning.linear?.(param, ({ path }) => masks.get(path))
+  const { logits } = model.build(graph, { inputIds, param, select, ...(linear === undefined ? {} : { linear }) })
+  const loss = crossEntropy(logits, targets, weights)
+  graph.output(names.nll, loss.sum)
+  if (training) {
+    const scaled = mul(loss.sum, graph.input(names.scale, "float32", []))
+    const found = gradients(
+      scaled,
+      tuning.trainables.map(({ name }) => param(name))
+    )
+    tuning.trainables.forEach(({ name }, i) => graph.output(names.gradient(name), found[i] as Value))
+  }
+  return graph
+}
