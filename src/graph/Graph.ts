@@ -72,7 +72,7 @@ export class Graph implements GraphBuilder {
   /** Names a result that a run can fetch. */
   output(name: string, value: Value): void {
     if (value.graph !== this) throw new GraphError("output", [value.shape], `${value.name} belongs to another graph`)
-    if (this.#outputs.some((output) => output.name === name) || (this.#names.has(name) && name !== value.name)) {
+    if (this.#names.has(name)) {
       throw new GraphError("output", [value.shape], `the name ${name} is taken`)
     }
     this.#names.add(name)

@@ -1,0 +1,57 @@
+// A graph as the bytes of an ONNX model. Field numbers are those of onnx.proto (ONNX 1.13, opset 18).
+import type { Graph } from "../Graph.ts"
+import { lower } from "./lower.ts"
+import { dataTypes } from "./Model.ts"
+import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./Model.ts"
+import { Writer } from "./protobuf.ts"
+
+/** Bytes for a session or a file: only nodes that an output needs, in the order that keeps memory low (order.ts). */
+export const encodeModel = (graph: Graph): Uint8Array => encode(lower(graph))
+
+export const encode = (model: OnnxModel): Uint8Array => {
+  const writer = new Writer().varint(1, model.irVersion).string(2, "anneal")
+  writer.message(7, (graph) => {
+    for (const node of model.nodes) graph.message(1, (w) => writeNode(w, node))
+    graph.string(2, "graph")
+    for (const tensor of model.initializers) graph.message(5, (w) => writeTensor(w, tensor))
+    for (const input of model.inputs) graph.message(11, (w) => writeValue(w, input))
+    for (const output of model.outputs) graph.message(12, (w) => writeValue(w, output))
+  })
+  for (const [domain, version] of Object.entries(model.opsets)) writer.message(8, (w) => w.string(1, domain).varint(2, version))
+  return writer.finish()
+}
+
+const writeNode = (writer: Writer, node: OnnxNode): void => {
+  for (const input of node.inputs) writer.string(1, input)
+  for (const output of node.outputs) writer.string(2, output)
+  writer.string(3, node.name).string(4, node.opType)
+  for (const [name, attribute] of Object.entries(node.attributes)) writer.message(5, (w) => writeAttribute(w, name, attribute))
+  if (node.domain !== "") writer.string(7, node.domain)
+}
+
+const writeAttribute = (writer: Writer, name: string, attribute: OnnxAttribute): void => {
+  writer.string(1, name)
+  if (attribute.kind === "float") writer.float(2, attribute.value).varint(20, 1)
+  else if (attribute.kind === "int") writer.varint(3, attribute.value).varint(20, 2)
+  else if (attribute.kind === "string") writer.string(4, attribute.value).varint(20, 3)
+  else if (attribute.kind === "tensor") writer.message(5, (w) => writeTensor(w, attribute.value)).varint(20, 4)
+  else {
+    for (const value of attribute.value) writer.varint(8, value)
+    writer.varint(20, 7)
+  }
+}
+
+const writeTensor = (writer: Writer, tensor: OnnxTensor): void => {
+  for (const dim of tensor.shape) writer.varint(1, dim)
+  writer.varint(2, dataTypes[tensor.dtype]).string(8, tensor.name).bytes(9, tensor.bytes)
+}
+
+const writeValue = (writer: Writer, value: OnnxValue): void => {
+  writer.string(1, value.name).message(2, (type) =>
+    type.message(1, (tensor) =>
+      tensor.varint(1, dataTypes[value.dtype]).message(2, (shape) => {
+        for (const dim of value.shape) shape.message(1, (w) => w.varint(1, dim))
+      })
+    )
+  )
+}

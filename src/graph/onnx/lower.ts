@@ -1,0 +1,157 @@
+// From anneal's ops to ONNX nodes that ONNX Runtime's CPU kernels run: one entry an op, most of them one node of the same name.
+import type { Graph } from "../Graph.ts"
+import type { OpName, OpTable } from "../op.ts"
+import { orderNodes } from "../order.ts"
+import type { Node, Value } from "../Value.ts"
+import { Emitter, single } from "./Emitter.ts"
+import { dataTypes, irVersion, opsets } from "./Model.ts"
+import type { OnnxAttribute, OnnxModel } from "./Model.ts"
+
+interface Lowering<K extends OpName> {
+  readonly emit: Emitter
+  readonly node: Node<K>
+  readonly attributes: OpTable[K]
+  /** Names of the node's inputs and outputs. */
+  readonly x: readonly string[]
+  readonly y: readonly string[]
+}
+type Lower<K extends OpName> = (lowering: Lowering<K>) => void
+
+const int = (value: number | boolean): OnnxAttribute => ({ kind: "int", value: Number(value) })
+const float = (value: number): OnnxAttribute => ({ kind: "float", value })
+const text = (value: string): OnnxAttribute => ({ kind: "string", value })
+
+/** One node of the op's own name without attributes. */
+const same: Lower<OpName> = ({ emit, node, x, y }) => void emit.node(node.op, x, y)
+
+const withAxis: Lower<"Concat" | "Softmax" | "LogSoftmax" | "Gather" | "GatherElements"> = ({ emit, node, attributes, x, y }) =>
+  void emit.node(node.op, x, y, { axis: int(attributes.axis) })
+
+const withShape: Lower<"Reshape" | "Expand"> = ({ emit, node, attributes, x, y }) =>
+  void emit.node(node.op, [...x, emit.ints(attributes.shape)], y)
+
+/** ReduceMax takes its axes as an input only since opset 18, as ReduceSum did before; here all do. */
+const reduce: Lower<"ReduceSum" | "ReduceMean" | "ReduceMax"> = ({ emit, node, attributes, x, y }) =>
+  void emit.node(node.op, [...x, emit.ints(attributes.axes)], y, { keepdims: int(attributes.keepdims) })
+
+/** Gemm for matrices, FusedMatMul for batches: both read their operands transposed without a copy. */
+const matMul: Lower<"MatMul"> = ({ emit, node, attributes: { transA, transB, alpha }, x, y }) => {
+  const flags = { transA: int(transA), transB: int(transB), alpha: float(alpha) }
+  if (!transA && !transB && alpha === 1) emit.node("MatMul", x, y)
+  else if (node.inputs.every((input) => input.shape.length === 2)) emit.node("Gemm", x, y, flags)
+  else emit.node("FusedMatMul", x, y, flags, "com.microsoft")
+}
+
+/** The kernel takes float32; in float64 (checkGrads): (x1 cos - x2 sin | x2 cos + x1 sin). */
+const rotaryEmbedding: Lower<"RotaryEmbedding"> = ({ emit, node, x, y }) => {
+  const [input, positions, cos, sin] = x as [string, string, string, string]
+  if (node.outputs[0]!.dtype === "float32") {
+    emit.node("RotaryEmbedding", [input, positions, cos, sin], y, { interleaved: int(0) }, "com.microsoft")
+    return
+  }
+  const half = node.inputs[0]!.shape[3]! / 2
+  const part = (name: string) => `${y[0]}/${name}`
+  const run = (op: string, name: string, ...inputs: readonly string[]) => emit.node(op, inputs, [part(name)])
+  emit.node("Split", [input, emit.ints([half, half])], [part("x1"), part("x2")], { axis: int(3) })
+  const c = run("Unsqueeze", "cos", run("Gather", "cosRows", cos, positions), emit.ints([1]))
+  const s = run("Unsqueeze", "sin", run("Gather", "sinRows", sin, positions), emit.ints([1]))
+  const first = run("Sub", "y1", run("Mul", "x1cos", part("x1"), c), run("Mul", "x2sin", part("x2"), s))
+  const second = run("Add", "y2", run("Mul", "x2cos", part("x2"), c), run("Mul", "x1sin", part("x1"), s))
+  emit.node("Concat", [first, second], y, { axis: int(3) })
+}
+
+/** nll = -(log softmax)[t]; the softmax is left out with its output where nothing is differentiated. */
+const softmaxCrossEntropy: Lower<"SoftmaxCrossEntropy"> = ({ emit, x: [logits, targets], y: [nll, p] }) => {
+  const logp = emit.node("LogSoftmax", [logits!], [`${nll}/logp`], { axis: int(1) })
+  const column = emit.node("Unsqueeze", [targets!, emit.ints([1])], [`${nll}/targets`])
+  const picked = emit.node("GatherElements", [logp, column], [`${nll}/picked`], { axis: int(1) })
+  emit.node("Neg", [emit.node("Squeeze", [picked, emit.ints([1])], [`${nll}/row`])], [nll!])
+  emit.node("Exp", [logp], [p!])
+}
+
+const table: { readonly [K in OpName]: Lower<K> } = {
+  Add: same,
+  Sub: same,
+  Mul: same,
+  Div: same,
+  Neg: same,
+  Exp: same,
+  Log: same,
+  Sqrt: same,
+  Reciprocal: same,
+  Sigmoid: same,
+  Tanh: same,
+  Erf: same,
+  Where: same,
+  Equal: same,
+  Less: same,
+  Greater: same,
+  Cast: ({ emit, attributes, x, y }) => void emit.node("Cast", x, y, { to: int(dataTypes[attributes.to]) }),
+  Identity: same,
+  MatMul: matMul,
+  Reshape: withShape,
+  Expand: withShape,
+  Transpose: ({ emit, attributes, x, y }) => void emit.node("Transpose", x, y, { perm: { kind: "ints", value: attributes.perm } }),
+  Concat: withAxis,
+  Split: ({ emit, attributes, x, y }) => void emit.node("Split", [...x, emit.ints(attributes.sizes)], y, { axis: int(attributes.axis) }),
+  Slice: ({ emit, attributes: { axis, start, end }, x, y }) =>
+    void emit.node("Slice", [...x, emit.ints([start]), emit.ints([end]), emit.ints([axis])], y),
+  ConstantOfShape: ({ emit, attributes: { shape, value, dtype }, y }) =>
+    void emit.node("ConstantOfShape", [emit.ints(shape)], y, { value: single(dtype, value) }),
+  ReduceSum: reduce,
+  ReduceMean: reduce,
+  ReduceMax: reduce,
+  Gather: withAxis,
+  GatherElements: withAxis,
+  ScatterElements: ({ emit, attributes, x, y }) =>
+    void emit.node("ScatterElements", x, y, { axis: int(attributes.axis), reduction: text(attributes.reduction) }),
+  Softmax: withAxis,
+  LogSoftmax: withAxis,
+  SimplifiedLayerNormalization: ({ emit, attributes, x, y }) =>
+    void emit.node("SimplifiedLayerNormalization", x, y, { axis: int(-1), epsilon: float(attributes.epsilon) }),
+  RotaryEmbedding: rotaryEmbedding,
+  Silu: ({ emit, node, x, y }) => {
+    if (node.outputs[0]!.dtype === "float32") emit.node("QuickGelu", x, y, { alpha: float(1) }, "com.microsoft")
+    else emit.node("Mul", [x[0]!, emit.node("Sigmoid", x, [`${y[0]}/sigmoid`])], y)
+  },
+  Gelu: ({ emit, attributes, x, y }) => void emit.node(attributes.approximate === "tanh" ? "FastGelu" : "Gelu", x, y, {}, "com.microsoft"),
+  SoftmaxCrossEntropy: softmaxCrossEntropy
+}
+
+const describe = (value: Value, name: string = value.name) => ({ name, dtype: value.dtype, shape: value.shape })
+
+/** The ONNX model of a graph: nodes that an output needs, ordered; all inputs (a run feeds them by name), constants that are read. */
+export const lower = (graph: Graph): OnnxModel => {
+  const emit = new Emitter()
+  const made = new Set(graph.nodes.flatMap((node) => node.outputs))
+  const renamed = new Set<Value>()
+  const copies = graph.outputs.filter(({ name, value }) => {
+    // An output that is an input, a constant or already an output under another name needs a node of its own.
+    if (!made.has(value) || renamed.has(value)) return true
+    renamed.add(value)
+    emit.rename(value, name)
+    return false
+  })
+  for (const { value, data } of graph.initializers) emit.tensor(value.name, value.dtype, value.shape, data)
+  for (const node of graph.nodes) {
+    const lowering = table[node.op] as Lower<OpName>
+    const names = (values: readonly Value[]) => values.map((value) => emit.nameOf(value))
+    lowering({ emit, node, attributes: node.attributes, x: names(node.inputs), y: names(node.outputs) })
+  }
+  for (const { name, value } of copies) emit.node("Identity", [emit.nameOf(value)], [name])
+  const nodes = orderNodes(
+    emit.nodes,
+    graph.outputs.map((output) => output.name)
+  )
+  const read = new Set(nodes.flatMap((node) => node.inputs))
+  const shown = new Set(graph.outputs.map((output) => output.name))
+  return {
+    irVersion,
+    opsets,
+    // An optional output that nobody reads gets no name, so that its kernel leaves it out.
+    nodes: nodes.map((node) => ({ ...node, outputs: node.outputs.map((name) => (read.has(name) || shown.has(name) ? name : "")) })),
+    initializers: emit.initializers.filter((tensor) => read.has(tensor.name)),
+    inputs: graph.inputs.map((input) => describe(input)),
+    outputs: graph.outputs.map(({ name, value }) => describe(value, name))
+  }
+}
