@@ -17,8 +17,11 @@ import { logsCommand } from "./logs.ts"
 import { modelsCommand } from "./models.ts"
 import { note, themeFor } from "./output.ts"
 import { version } from "./package.ts"
+import { planCommand } from "./plan.ts"
 import { runsCommand } from "./runs.ts"
 import { showCommand } from "./show.ts"
+import { statusCommand } from "./status.ts"
+import { whyCommand } from "./why.ts"
 
 const root = Command.make("anneal").pipe(
   Command.withDescription("Fine-tune language models with declarative, cached pipelines."),
@@ -26,7 +29,18 @@ const root = Command.make("anneal").pipe(
     { command: "anneal plan quickstart", description: "what would run, and why" },
     { command: "anneal run quickstart", description: "run what is not stored yet" }
   ]),
-  Command.withSubcommands([runsCommand, showCommand, compareCommand, logsCommand, modelsCommand, doctorCommand, initCommand])
+  Command.withSubcommands([
+    planCommand,
+    whyCommand,
+    statusCommand,
+    runsCommand,
+    showCommand,
+    compareCommand,
+    logsCommand,
+    modelsCommand,
+    doctorCommand,
+    initCommand
+  ])
 )
 
 /** Runs one command line. Fails with `Exit` once everything is printed, so that runMain only has to set the code. */

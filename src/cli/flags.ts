@@ -27,4 +27,5 @@ export const stages = (name: string, description: string) =>
     Flag.map((given) => given.flatMap((part) => part.split(",")).filter((part) => part !== ""))
   )
 export const pipeline = Argument.String("pipeline").pipe(Argument.withDescription("name of a file in pipelines/, or a path"))
+export const targets = Argument.String("stage").pipe(Argument.withDescription("only these stages and what they need"), Argument.variadic())
 export const run = Argument.String("run").pipe(Argument.withDescription("name of a run, or latest"))

@@ -12,8 +12,7 @@ beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), "anneal-load-"))
   folder = join(root, "pipelines")
   mkdirSync(folder)
-  writeFileSync(join(folder, "good.mjs"), 'export default { _tag: "Pipeline", id: "good", sources: [], stages: [] }
-')
+  writeFileSync(join(folder, "good.mjs"), 'export default { _tag: "Pipeline", id: "good", sources: [], stages: [] }\n')
   for (const name of ["other.ts", "types.d.ts", "note.txt"]) writeFileSync(join(folder, name), "")
 })
 afterAll(() => rmSync(root, { recursive: true, force: true }))
