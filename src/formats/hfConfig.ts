@@ -1,0 +1,47 @@
+// config.json of a Hugging Face model folder. transformers 5 writes `rope_parameters` and `dtype`, older releases `rope_theta`,
+// `rope_scaling` and `torch_dtype`; both become the newer spelling here, so that a family reads one.
+import { DataError } from "#src/domain/Errors.ts"
+import { parseObject } from "./decode.ts"
+import type { Json, JsonObject } from "./decode.ts"
+
+export interface HfConfig {
+  readonly modelType: string
+  /** The newer spelling; what families decode. */
+  readonly fields: JsonObject
+  /** As the file has it, for writing it again. */
+  readonly source: JsonObject
+}
+
+const asObject = (value: Json | undefined): JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
+
+/** rope_theta 10000 and rope_type "default" are what transformers assumes where a file says nothing. */
+const ropeParameters = ({ rope_parameters, rope_theta, rope_scaling }: JsonObject): JsonObject => {
+  const { type, ...scaling } = asObject(rope_scaling)
+  return { rope_theta: rope_theta ?? 10000, rope_type: type ?? "default", ...scaling, ...asObject(rope_parameters) }
+}
+
+/** @throws DataError where the text is no JSON object or names no model_type */
+export const parseConfig = (text: string, where: string): HfConfig => {
+  const source = parseObject(text, where)
+  const { model_type, torch_dtype } = source
+  if (typeof model_type !== "string") {
+    throw new DataError({
+      message: "model_type is missing",
+      where,
+      hint: 'a model folder\'s config.json names its family, e.g. "model_type": "llama"'
+    })
+  }
+  const dtype = source["dtype"] ?? torch_dtype
+  return {
+    modelType: model_type,
+    fields: { ...source, rope_parameters: ropeParameters(source), ...(dtype === undefined ? {} : { dtype }) },
+    source
+  }
+}
+
+/** config.json for weights that are saved as float32, in the spelling that the source had. */
+export const formatConfig = (source: JsonObject): string => {
+  const dtypeField = "torch_dtype" in source && !("dtype" in source) ? "torch_dtype" : "dtype"
+  return `${JSON.stringify({ ...source, [dtypeField]: "float32" }, null, 2)}\n`
+}

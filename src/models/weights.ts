@@ -1,0 +1,129 @@
+// Files of a model folder: finds the safetensors files, reads one tensor at a time from its place (nothing is held twice in
+// memory) and writes new ones. The only file of models and adapters that touches the disk.
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { DataError } from "#src/domain/Errors.ts"
+import { bfloat16ToFloat32, float16ToFloat32 } from "#src/formats/float16.ts"
+import { headerLength, layout, lengthBytes, parseHeader } from "#src/formats/safetensors.ts"
+import type { TensorEntry, TensorShape } from "#src/formats/safetensors.ts"
+import { parseShardIndex } from "#src/formats/shardIndex.ts"
+
+/** A tensor and the file that holds it. */
+export interface StoredTensor extends TensorEntry {
+  readonly path: string
+}
+export type StoredTensors = ReadonlyMap<string, StoredTensor>
+
+/** Text of a file that must be there. @throws DataError */
+export const readText = (path: string): string => {
+  if (!existsSync(path)) throw missing(path)
+  return readFileSync(path, "utf8")
+}
+
+const missing = (path: string): DataError =>
+  new DataError({
+    message: `no such file: ${path}`,
+    where: dirname(path),
+    why: "a model is a folder in Hugging Face layout: config.json, model.safetensors, tokenizer.json",
+    hint: "check the path of the model folder"
+  })
+
+/** One system call moves less than 2 GiB. */
+const chunkBytes = 64 * 2 ** 20
+
+/** Fills `into` from the file's bytes at `position`. */
+const readFully = (file: number, into: Uint8Array, position: number, path: string): void => {
+  for (let done = 0; done < into.length;) {
+    const got = readSync(file, into, done, Math.min(chunkBytes, into.length - done), position + done)
+    if (got === 0) throw new DataError({ message: "the file became shorter while it was read", where: path })
+    done += got
+  }
+}
+
+const withFile = <A>(path: string, use: (file: number) => A): A => {
+  const file = openSync(path, "r")
+  try {
+    return use(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Header of one safetensors file. @throws DataError where the file is missing or damaged */
+export const openTensorFile = (path: string): StoredTensors => {
+  if (!existsSync(path)) throw missing(path)
+  return withFile(path, (file) => {
+    const size = fstatSync(file).size
+    const first = new Uint8Array(Math.min(lengthBytes, size))
+    readFully(file, first, 0, path)
+    const json = new Uint8Array(headerLength(first, size, path))
+    readFully(file, json, lengthBytes, path)
+    return new Map([...parseHeader(json, size, path).tensors].map(([name, entry]) => [name, { ...entry, path }]))
+  })
+}
+
+/** All tensors of a model folder: of model.safetensors, or of the shards that its index names. @throws DataError */
+export const openTensors = (folder: string): StoredTensors => {
+  const single = join(folder, "model.safetensors")
+  const index = `${single}.index.json`
+  if (existsSync(single) || !existsSync(index)) return openTensorFile(single)
+  const shardOf = parseShardIndex(readText(index), index)
+  const shards = new Map([...new Set(shardOf.values())].map((shard) => [shard, openTensorFile(join(folder, shard))]))
+  const find = (name: string, shard: string): StoredTensor => {
+    const tensor = shards.get(shard)?.get(name)
+    if (tensor !== undefined) return tensor
+    throw new DataError({ message: `tensor ${name} is not in ${shard}, where the index says it is`, where: index })
+  }
+  return new Map([...shardOf].map(([name, shard]) => [name, find(name, shard)]))
+}
+
+/** What turns 16-bit patterns into float32, by dtype. float32 is read as it is. */
+const halfDecoders: Readonly<Record<string, (bits: Uint16Array, into: Float32Array) => void>> = {
+  F16: float16ToFloat32,
+  BF16: bfloat16ToFloat32
+}
+export const isReadable = (dtype: string): boolean => dtype === "F32" || dtype in halfDecoders
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1)
+
+/** A stored float32, float16 or bfloat16 tensor as float32. @throws DataError */
+export const readTensor = (tensor: StoredTensor, into: Float32Array = new Float32Array(sizeOf(tensor.shape))): Float32Array => {
+  const { path, name, start, shape } = tensor
+  if (into.length !== sizeOf(shape)) throw new RangeError(`${name} has ${sizeOf(shape)} elements, the target array ${into.length}`)
+  const decode = halfDecoders[tensor.dtype]
+  withFile(path, (file) => {
+    if (decode === undefined) return readFully(file, new Uint8Array(into.buffer, into.byteOffset, into.byteLength), start, path)
+    const bits = new Uint16Array(Math.min(into.length, chunkBytes / 2))
+    for (let at = 0; at < into.length; at += bits.length) {
+      const part = bits.subarray(0, Math.min(bits.length, into.length - at))
+      readFully(file, new Uint8Array(part.buffer, 0, part.byteLength), start + at * 2, path)
+      decode(part, into.subarray(at, at + part.length))
+    }
+  })
+  return into
+}
+
+/** Writes a text file and the folder that it lies in. */
+export const writeText = (path: string, text: string): void => {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
+
+/** Writes a safetensors file of float32 tensors; `read` is asked for one at a time. */
+export const writeTensorFile = (path: string, tensors: readonly TensorShape[], read: (name: string) => Float32Array): void => {
+  const { head, tensors: order } = layout(tensors)
+  mkdirSync(dirname(path), { recursive: true })
+  const file = openSync(path, "w")
+  const write = (bytes: Uint8Array): void => {
+    for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done, Math.min(chunkBytes, bytes.length - done))
+  }
+  try {
+    write(head)
+    for (const { name } of order) {
+      const data = read(name)
+      write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    }
+  } finally {
+    closeSync(file)
+  }
+}
