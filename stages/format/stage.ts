@@ -1,6 +1,6 @@
 // format: rows -> token ids with a loss mask, through a prompt template and the base model's tokenizer.
 import * as Schema from "effect/Schema"
-import { field, PositiveInt, required } from "#src/domain/config.ts"
+import { field, required } from "#src/domain/config.ts"
 import { stageKind } from "#src/engine/define.ts"
 
 export const FormatConfig = Schema.Struct({
@@ -9,7 +9,7 @@ export const FormatConfig = Schema.Struct({
     "alpaca",
     "prompt template: alpaca, chatml, the model's own chat_template, or plain (prompt and answer as they are)"
   ),
-  maxLength: required(PositiveInt, "tokens per row, prompt and answer and end-of-sequence together"),
+  maxLength: required(Schema.Int.check(Schema.isGreaterThanOrEqualTo(2)), "tokens per row, prompt and answer and end-of-sequence together"),
   onOverlong: field(
     Schema.Literals(["error", "drop", "truncate", "split"]),
     "error",
