@@ -1,0 +1,23 @@
+// Writes what is committed here: rows.jsonl, base.txt and the base model's tokenizer.json. Run: node pipelines/data/make.ts
+import { writeFileSync } from "node:fs"
+import { resolve } from "node:path"
+import { supply } from "./entities.ts"
+import { notes } from "./notes.ts"
+import { requests } from "./rows.ts"
+import { makeTokenizer } from "./tokenizer.ts"
+
+/** Every file's text by its path from this folder. No name, date or amount is in two rows, or in a row and in the base's text. */
+export const files = (): Readonly<Record<string, string>> => {
+  const { size, take } = supply(1)
+  const rows = requests(take(1000))
+  const text = notes(take(size - 1000), 4000)
+  return {
+    "rows.jsonl": rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
+    "base.txt": text,
+    "../models/base/tokenizer.json": `${JSON.stringify(makeTokenizer(text, 768), null, 1)}\n`
+  }
+}
+
+if (import.meta.main) {
+  for (const [path, text] of Object.entries(files())) writeFileSync(resolve(import.meta.dirname, path), text)
+}
