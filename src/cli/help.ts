@@ -43,7 +43,7 @@ export const presenter = (theme: Theme): CliOutput.Presenter => ({
         case "Version":
           return print(`${event.name} ${event.version}`)
         case "InvalidInvocation":
-          for (const error of event.errors) note(errorBlock(theme, "anneal", described(error, event.commandPath.join(" "))).join("\n"))
+          for (const error of event.errors) note(errorBlock(theme, "usage", described(error, event.commandPath.join(" "))).join("\n"))
       }
     })
 })

@@ -1,4 +1,5 @@
 // `anneal logs <run> [stage]`: the run's journal as plain lines, the same text that a CI log has; -f follows while it runs.
+import { existsSync, readFileSync } from "node:fs"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -9,7 +10,7 @@ import { emptyRunView, reduceRun, runViewOf } from "#src/domain/RunView.ts"
 import { runLines } from "#src/report/lines.ts"
 import type { Theme } from "#src/report/Theme.ts"
 import { followJournal } from "#src/store/Journal.ts"
-import { journalPath } from "#src/store/Workspace.ts"
+import { journalPath, logPath } from "#src/store/Workspace.ts"
 import { handler } from "./command.ts"
 import { openWorkspace, resolveRun, runEvents } from "./context.ts"
 import * as flags from "./flags.ts"
@@ -27,6 +28,12 @@ const printer = (theme: Theme, stage: string | undefined, every: boolean): ((eve
       print([event.error.message, event.error.where, event.error.why, event.error.hint].filter((part) => part !== undefined).join("\n  "))
     }
   }
+}
+
+/** What the stage's process wrote itself: stacks, and the words of native code. */
+const printRaw = (path: string): void => {
+  const text = existsSync(path) ? readFileSync(path, "utf8").trimEnd() : ""
+  if (text !== "") print(`--- ${path}\n${text}`)
 }
 
 export const logsCommand = Command.make(
@@ -51,6 +58,7 @@ export const logsCommand = Command.make(
     const line = printer(themeFor(process.stdout, input.ascii), stage, input.all)
     if (input.follow) for await (const event of followJournal(journalPath(workspace, run))) line(event)
     else for (const event of events) line(event)
+    if (stage !== undefined) printRaw(logPath(workspace, run, stage))
   })
 ).pipe(
   Command.withDescription("The log of a run, or of one of its stages, as plain text."),
