@@ -1,6 +1,6 @@
 // The total table of shape rules: what an op makes of its inputs' types, or a GraphError.
 import type { Infer } from "./infer/check.ts"
-import { binary, cast, compare, identity, unary, where } from "./infer/elementwise.ts"
+import { binary, cast, compare, gelu, identity, unary, where } from "./infer/elementwise.ts"
 import { concat, constantOfShape, expand, reduce, reshape, slice, split, transpose } from "./infer/shape.ts"
 import { gather, gatherElements, matMul, rmsNorm, rotaryEmbedding, scatterElements, softmax, softmaxCrossEntropy } from "./infer/tensor.ts"
 import type { OpName, OpTable } from "./op.ts"
@@ -44,7 +44,7 @@ const table: { readonly [K in OpName]: Infer<K> } = {
   SimplifiedLayerNormalization: rmsNorm,
   RotaryEmbedding: rotaryEmbedding,
   Silu: unary,
-  Gelu: unary,
+  Gelu: gelu,
   SoftmaxCrossEntropy: softmaxCrossEntropy
 }
 

@@ -16,6 +16,12 @@ export const unary: Infer<OpName> = (op, inputs) => {
   return inputs
 }
 
+/** The kernel of the tanh form takes no scalar. */
+export const gelu: Infer<"Gelu"> = (op, inputs, attributes) => {
+  if (inputs[0]?.shape.length === 0) fail(op, inputs, "a scalar", "reshape it to [1]")
+  return unary(op, inputs, attributes)
+}
+
 export const identity: Infer<"Identity"> = (op, inputs) => {
   expectCount(op, inputs, 1)
   return inputs

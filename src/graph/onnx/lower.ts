@@ -42,6 +42,20 @@ const matMul: Lower<"MatMul"> = ({ emit, node, attributes: { transA, transB, alp
   else emit.node("FusedMatMul", x, y, flags, "com.microsoft")
 }
 
+/** The kernel's second output is float32 whatever x is; in float64 (checkGrads): r = 1 / sqrt(mean(x^2) + epsilon), y = x r w. */
+const rmsNorm: Lower<"SimplifiedLayerNormalization"> = ({ emit, node, attributes: { epsilon }, x, y }) => {
+  const [input, scale] = x as [string, string]
+  const [result, r] = y as [string, string]
+  if (node.outputs[0]!.dtype === "float32") {
+    emit.node("SimplifiedLayerNormalization", x, y, { axis: int(-1), epsilon: float(epsilon) })
+    return
+  }
+  const run = (op: string, name: string, ...inputs: readonly string[]) => emit.node(op, inputs, [`${result}/${name}`])
+  const mean = run("ReduceMean", "mean", run("Mul", "square", input, input), emit.ints([-1]))
+  emit.node("Reciprocal", [run("Sqrt", "rms", run("Add", "sum", mean, emit.scalar("float64", epsilon)))], [r])
+  emit.node("Mul", [run("Mul", "unit", input, r), scale], [result])
+}
+
 /** The kernel takes float32; in float64 (checkGrads): (x1 cos - x2 sin | x2 cos + x1 sin). */
 const rotaryEmbedding: Lower<"RotaryEmbedding"> = ({ emit, node, x, y }) => {
   const [input, positions, cos, sin] = x as [string, string, string, string]
@@ -107,8 +121,7 @@ const table: { readonly [K in OpName]: Lower<K> } = {
     void emit.node("ScatterElements", x, y, { axis: int(attributes.axis), reduction: text(attributes.reduction) }),
   Softmax: withAxis,
   LogSoftmax: withAxis,
-  SimplifiedLayerNormalization: ({ emit, attributes, x, y }) =>
-    void emit.node("SimplifiedLayerNormalization", x, y, { axis: int(-1), epsilon: float(attributes.epsilon) }),
+  SimplifiedLayerNormalization: rmsNorm,
   RotaryEmbedding: rotaryEmbedding,
   Silu: ({ emit, node, x, y }) => {
     if (node.outputs[0]!.dtype === "float32") emit.node("QuickGelu", x, y, { alpha: float(1) }, "com.microsoft")
@@ -117,6 +130,9 @@ const table: { readonly [K in OpName]: Lower<K> } = {
   Gelu: ({ emit, attributes, x, y }) => void emit.node(attributes.approximate === "tanh" ? "FastGelu" : "Gelu", x, y, {}, "com.microsoft"),
   SoftmaxCrossEntropy: softmaxCrossEntropy
 }
+
+/** Kernels that leave an output out when it has no name. Others crash then (Split does). */
+const optionalOutputs: ReadonlySet<string> = new Set(["SimplifiedLayerNormalization"])
 
 const describe = (value: Value, name: string = value.name) => ({ name, dtype: value.dtype, shape: value.shape })
 
@@ -148,8 +164,10 @@ export const lower = (graph: Graph): OnnxModel => {
   return {
     irVersion,
     opsets,
-    // An optional output that nobody reads gets no name, so that its kernel leaves it out.
-    nodes: nodes.map((node) => ({ ...node, outputs: node.outputs.map((name) => (read.has(name) || shown.has(name) ? name : "")) })),
+    nodes: nodes.map((node) => {
+      const used = (name: string) => read.has(name) || shown.has(name)
+      return optionalOutputs.has(node.opType) ? { ...node, outputs: node.outputs.map((name) => (used(name) ? name : "")) } : node
+    }),
     initializers: emit.initializers.filter((tensor) => read.has(tensor.name)),
     inputs: graph.inputs.map((input) => describe(input)),
     outputs: graph.outputs.map(({ name, value }) => describe(value, name))
