@@ -1,5 +1,5 @@
 // From a pipeline to its plan: digests of what comes from outside, look-ups, decisions. plan, why, status and run share this path.
-import { extname, resolve as resolvePath } from "node:path"
+import { extname } from "node:path"
 import * as Effect from "effect/Effect"
 import { type AnnealError, DefinitionError, toAnnealError, UsageError } from "#src/domain/Errors.ts"
 import type { PipelineDef } from "#src/domain/Pipeline.ts"
@@ -78,7 +78,7 @@ interface Outside {
 
 const readOutside = async (workspace: WorkspacePaths, pipeline: ResolvedPipeline, files: Sources): Promise<Omit<Outside, "pipeline">> => {
   const digest = async (path: string, where: string): Promise<Digest> => {
-    const absolute = resolvePath(workspace.root, path)
+    const absolute = workspace.resolve(path)
     return files.digest(absolute).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
       throw new DefinitionError({

@@ -18,7 +18,7 @@ export interface LeaseRecord extends ProcessId {
   readonly child?: ProcessId
 }
 
-export const heartbeatMs = 5_000
+const heartbeatMs = 5_000
 /** A lease held on another machine counts as dead after this long without a heartbeat. */
 const remoteTimeoutMs = 60_000
 
@@ -93,7 +93,6 @@ export interface Lease {
   readonly attempt: string
   /** Throws EnvironmentError where the lease was lost. */
   readonly verify: () => void
-  readonly beat: () => void
   /** Names the stage's own process as a second owner. */
   readonly withChild: (pid: number) => void
   readonly release: () => void
@@ -115,15 +114,22 @@ export const tryAcquire = (workspace: WorkspacePaths, hex: string, run: string):
   }
 }
 
+const touch = (path: string, attempt: string): void => {
+  try {
+    if (readLease(path)?.attempt === attempt) utimesSync(path, new Date(), new Date())
+  } catch {
+    // A beat that is missed counts only on other machines, and only after many.
+  }
+}
+
 const held = (path: string, mine: LeaseRecord): Lease => {
   const isMine = (): boolean => readLease(path)?.attempt === mine.attempt
+  // Touched as long as it is held; unref, so that it keeps no process alive.
+  const heart = setInterval(() => touch(path, mine.attempt), heartbeatMs).unref()
   return {
     path,
     attempt: mine.attempt,
     verify: () => verifyLease(path, mine.attempt),
-    beat: () => {
-      if (isMine()) utimesSync(path, new Date(), new Date())
-    },
     withChild: (pid) => {
       verifyLease(path, mine.attempt)
       const temp = `${path}.${mine.attempt}.tmp`
@@ -131,6 +137,7 @@ const held = (path: string, mine: LeaseRecord): Lease => {
       renameSync(temp, path)
     },
     release: () => {
+      clearInterval(heart)
       if (isMine()) rmSync(path, { force: true })
     }
   }

@@ -1,5 +1,5 @@
 // Private work folders: one per attempt at a stage. What a stage writes lies here until it is published or thrown away.
-import { mkdirSync, readdirSync, rmSync } from "node:fs"
+import { mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { leaseFile, readLease } from "./Lease.ts"
 import type { WorkspacePaths } from "./Workspace.ts"
@@ -16,6 +16,17 @@ export const checkpointFolder = (workspace: WorkspacePaths, key: string): string
 
 export const makeWork = (workDir: string): void => {
   mkdirSync(join(workDir, "out"), { recursive: true })
+}
+
+export const makeFolder = (path: string): void => void mkdirSync(path, { recursive: true })
+
+/** Removes a folder that nothing was put in. */
+export const removeEmpty = (path: string): void => {
+  try {
+    rmdirSync(path)
+  } catch {
+    // It holds something, or is gone.
+  }
 }
 
 export const remove = (path: string): void => rmSync(path, { recursive: true, force: true })

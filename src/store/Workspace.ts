@@ -21,6 +21,8 @@ export interface WorkspacePaths {
   readonly catalog: string
   /** Digests of source files with the stat they were taken at. */
   readonly sources: string
+  /** Absolute path of one that a pipeline file names. */
+  readonly resolve: (path: string) => string
 }
 
 export interface WorkspaceOptions {
@@ -59,11 +61,11 @@ export const pathsOf = (root: string, artifacts: string): WorkspacePaths => ({
   checkpoints: join(artifacts, "checkpoints"),
   registry: join(artifacts, "registry"),
   catalog: join(artifacts, "catalog.duckdb"),
-  sources: join(artifacts, "sources.json")
+  sources: join(artifacts, "sources.json"),
+  resolve: (path) => resolve(root, path)
 })
 
-/** The folder of a run: events.jsonl and one <stage>.log a stage. */
-export const runFolder = (workspace: WorkspacePaths, run: string): string => join(workspace.runs, run)
+/** In the folder of a run lie events.jsonl and one <stage>.log a stage. */
 export const journalPath = (workspace: WorkspacePaths, run: string): string => join(workspace.runs, run, "events.jsonl")
 export const logPath = (workspace: WorkspacePaths, run: string, stage: string): string => join(workspace.runs, run, `${stage}.log`)
 

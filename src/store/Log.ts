@@ -1,0 +1,34 @@
+// The log file of a stage in a run: its own words, and what native code writes to stdout and stderr.
+import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync } from "node:fs"
+import { dirname } from "node:path"
+
+export interface StageLog {
+  readonly path: string
+  /** For the stdio of a stage's own process. */
+  readonly fd: number
+  readonly write: (text: string) => void
+  readonly lastLines: (count: number) => readonly string[]
+  readonly close: () => void
+}
+
+export const openLog = (path: string): StageLog => {
+  mkdirSync(dirname(path), { recursive: true })
+  const fd = openSync(path, "a")
+  return {
+    path,
+    fd,
+    write: (text) => {
+      try {
+        appendFileSync(fd, `${text}\n`)
+      } catch {
+        // A full disk fails the stage where results are written; a log line is not worth it.
+      }
+    },
+    lastLines: (count) =>
+      readFileSync(path, "utf8")
+        .split("\n")
+        .filter((line) => line.trim() !== "")
+        .slice(-count),
+    close: () => closeSync(fd)
+  }
+}
