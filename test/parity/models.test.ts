@@ -1,0 +1,62 @@
+// The Llama family against transformers: logits, hidden states, loss, every gradient, older configs, greedy continuation.
+import { readFileSync } from "node:fs"
+import { describe, expect, test } from "vitest"
+import { parseConfig } from "#src/formats/hfConfig.ts"
+import { Graph } from "#src/graph/Graph.ts"
+import { encodeModel } from "#src/graph/onnx/encode.ts"
+import { modelOf } from "#src/models/families.ts"
+import { loadModel } from "#src/models/load.ts"
+import type { Model } from "#src/models/Model.ts"
+import { hasShared, shared } from "../shared.ts"
+import { distance, expectGradients, readAll, type Rows, runLoss } from "./forward.ts"
+import { greedy } from "./greedy.ts"
+
+interface Golden extends Rows {
+  readonly loss: number
+  readonly N: number
+  readonly greedy: { readonly prompt: readonly number[]; readonly new_ids: readonly number[] }
+}
+
+const graphBytes = (model: Model): Uint8Array => {
+  const graph = new Graph()
+  const shapes = new Map(model.parameters.map(({ name, shape }) => [name, shape]))
+  const { logits } = model.build(graph, {
+    inputIds: graph.input("input_ids", "int64", [2, 20]),
+    param: (name) => graph.inputs.find((input) => input.name === name) ?? graph.input(name, "float32", shapes.get(name)!)
+  })
+  graph.output("logits", logits)
+  return encodeModel(graph)
+}
+
+const models = ["llama", "llama-bf16", "llama-untied", "llama-pad-is-eos", "llama-q"]
+
+describe.skipIf(!hasShared).each(models)("%s as transformers computes it", (name) => {
+  const folder = (...path: readonly string[]) => shared("parity", "models", name, ...path)
+  const json = <A>(...path: readonly string[]) => JSON.parse(readFileSync(folder(...path), "utf8")) as A
+
+  test("logits, hidden states, loss and every gradient", async () => {
+    const golden = json<Golden>("golden.json")
+    const expected = readAll(folder("golden.safetensors"))
+    const { model, weights } = await loadModel(folder("hf"))
+    const actual = await runLoss(model, weights, golden)
+    const mask = golden.attention_mask.flat()
+    expect(distance(actual["logits"] as Float32Array, expected.get("logits")!, mask)).toBeLessThan(1e-4)
+    for (const key of expected.keys()) {
+      if (!/^hidden\.\d+$/.test(key)) continue
+      expect(distance(actual[key] as Float32Array, expected.get(key)!, mask), key).toBeLessThan(1e-4)
+    }
+    expect(Math.abs(Number(actual["loss"]![0]) - golden.loss)).toBeLessThan(1e-5)
+    expectGradients(actual, expected)
+  })
+
+  test("the older spelling of its config gives the same graph", () => {
+    const model = (file: string) => modelOf(parseConfig(readFileSync(folder(file), "utf8"), file), file)
+    expect(Buffer.compare(graphBytes(model("config.legacy.json")), graphBytes(model("hf/config.json")))).toBe(0)
+  })
+
+  test("greedy continuation with a key/value cache", async () => {
+    const { prompt, new_ids } = json<Golden>("golden.json").greedy
+    const { model, weights } = await loadModel(folder("hf"))
+    expect(await greedy(model, weights, prompt, new_ids.length)).toEqual(new_ids)
+  })
+})
