@@ -1,12 +1,13 @@
 // Checkpoints of a training run: step-<n>/ with weights, moments and state. A folder is written aside, flushed and renamed,
 // so that it is whole or not there; each file's sha256 stands in state.json, so that a damaged one is found and skipped.
 import { createHash } from "node:crypto"
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Schema from "effect/Schema"
+import { openTensorFile, readTensor, writeTensorFile } from "#src/models/weights.ts"
 import { faultPoint } from "./faults.ts"
+import { type FileRecord, isIntact, sealFile, sealFolder } from "./FileRecord.ts"
 import type { Trainable } from "./ParamStore.ts"
-import { type FileRecord, isIntact, type NamedTensor, readTensors, writeTensors } from "./TensorFile.ts"
 import { TrainState } from "./TrainState.ts"
 
 const Files = Schema.Record(Schema.String, Schema.Struct({ bytes: Schema.Int, sha256: Schema.String }))
@@ -21,6 +22,12 @@ const weightsFile = "weights.safetensors"
 const momentsFile = "optimizer.safetensors"
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
+
+interface NamedTensor {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+}
 const weightsOf = (trainables: readonly Trainable[]): readonly NamedTensor[] =>
   trainables.map(({ name, shape, p }) => ({ name, shape, data: p }))
 const momentsOf = (trainables: readonly Trainable[]): readonly NamedTensor[] =>
@@ -52,13 +59,13 @@ export class Checkpoints {
     const files: Record<string, FileRecord> = { [weightsFile]: weights, [momentsFile]: moments }
     const content = JSON.stringify({ version: 1, state, files } satisfies Content)
     writeFileSync(join(aside, stateFile), JSON.stringify({ sha256: sha256(content), content }), { flush: true })
-    flushFolder(aside)
+    sealFolder(aside)
     faultPoint("before-rename")
     this.#verifyLease()
     // Only a damaged one can have this name: a whole one would have been resumed.
     rmSync(join(this.#folder, name), { recursive: true, force: true })
     renameSync(aside, join(this.#folder, name))
-    flushFolder(this.#folder)
+    sealFolder(this.#folder)
     faultPoint("after-rename")
     return { name, bytes: weights.bytes + moments.bytes + content.length }
   }
@@ -121,11 +128,17 @@ export class Checkpoints {
   }
 }
 
-const flushFolder = (folder: string): void => {
-  const handle = openSync(folder, "r")
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
+const writeTensors = (path: string, tensors: readonly NamedTensor[]): FileRecord => {
+  const data = new Map(tensors.map((tensor) => [tensor.name, tensor.data]))
+  writeTensorFile(path, tensors, (name) => data.get(name) as Float32Array)
+  return sealFile(path)
+}
+
+const readTensors = (path: string, tensors: readonly NamedTensor[]): void => {
+  const stored = openTensorFile(path)
+  for (const { name, data } of tensors) {
+    const tensor = stored.get(name)
+    if (tensor === undefined) throw new Error(`${path} has no tensor ${name}`)
+    readTensor(tensor, data)
   }
 }

@@ -4,14 +4,18 @@ import { trainingOrder } from "#src/batching/order.ts"
 import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { StageResult } from "#src/domain/Pipeline.ts"
 import type { InputArtifact, StageContext } from "#src/domain/StageContext.ts"
+import { initialWeights } from "#src/models/initialWeights.ts"
+import { loadConfig, loadModel } from "#src/models/load.ts"
+import type { Model, Weights } from "#src/models/Model.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { keepBatch } from "#src/runtime/keepBatch.ts"
 import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
 import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
+import { tune, type Tuned } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
-import { type BaseModel, loadBase, saveResult } from "./model.ts"
-import { checkedPart, checkOptions, type Part } from "./preflight.ts"
+import { checkedPart, checkOptions } from "./preflight.ts"
+import { saveResult } from "./result.ts"
 import type { TrainConfig } from "./stage.ts"
 
 export const run = async (context: StageContext<TrainConfig>): Promise<StageResult> => {
@@ -20,20 +24,20 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
 
   checkOptions(config, inputs.validation !== undefined)
-  const base = await loadBase(inputs.base.path, config)
+  const { model, weights } = await loadStart(inputs.base.path, config)
   const table = await readTokens(inputs.train.path)
-  const part = checkedPart("train", table, base.model.vocabSize)
-  const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), base.model.vocabSize)
+  const part = checkedPart("train", table, model.vocabSize)
+  const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), model.vocabSize)
   if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
-  say(parameterLine(base))
+  const tuned = tune(model, weights, config.method, config.gradientAccumulationSteps > 1, config.seed)
+  const parameters = countParameters(tuned)
+  say(parameterLine(parameters))
 
   const { rows, ids } = part
   const order = trainingOrder({ ...config, rows: ids.length })
   const learner = graphLearner({
-    model: base.model,
-    tuning: base.tuning,
-    store: base.store,
-    frozen: base.frozen,
+    ...tuned,
+    model,
     batchSize: config.batchSize,
     threads: context.threads,
     seed: config.seed,
@@ -51,16 +55,17 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
 
   const metrics = finalMetrics(trained)
   const folder = context.output("model")
-  await saveResult(folder, base, config)
+  const basePath = workspacePath(inputs.base.path)
+  await saveResult(folder, model, config.method, tuned.store, basePath)
   const { loggingSteps: _, ...kept } = config
   await completeModelFolder(folder, inputs.base.path, {
     version: 1,
     method: config.method.type,
-    base: { path: workspacePath(inputs.base.path), digest: inputs.base.digest },
+    base: { path: basePath, digest: inputs.base.digest },
     tokens: table.meta,
     config: kept as ModelInfo["config"],
     data: { train: inputs.train.digest, ...(inputs.validation === undefined ? {} : { validation: inputs.validation.digest }) },
-    parameters: base.parameters,
+    parameters,
     steps: trained.state.step,
     modelStep: trained.modelStep,
     metrics
@@ -68,8 +73,20 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   return { metrics: { ...metrics, steps: trained.state.step }, summary: summaryOf(trained, metrics) }
 }
 
+/** The model and the weights that training starts from. */
+const loadStart = async (folder: string, config: TrainConfig): Promise<{ readonly model: Model; readonly weights: Weights }> => {
+  if (config.initialWeights === "base") return loadModel(folder)
+  const model = await loadConfig(folder)
+  return { model, weights: initialWeights(model, config.seed) }
+}
+
+const countParameters = ({ store, frozen }: Tuned): ModelInfo["parameters"] => ({
+  trainable: store.size,
+  total: Object.values(frozen).reduce((sum, tensor) => sum + tensor.length, store.size)
+})
+
 /** PEFT's own line (print_trainable_parameters). */
-const parameterLine = ({ parameters: { trainable, total } }: BaseModel): string => {
+const parameterLine = ({ trainable, total }: ModelInfo["parameters"]): string => {
   const count = (n: number): string => n.toLocaleString("en-US")
   return `trainable params: ${count(trainable)} || all params: ${count(total)} || trainable%: ${((100 * trainable) / total).toFixed(4)}`
 }

@@ -1,0 +1,176 @@
+// Continues prompts token by token with a key/value cache, several rows beside each other, greedy or sampled.
+import { DataError } from "#src/domain/Errors.ts"
+import { encodeModel } from "#src/graph/onnx/encode.ts"
+import type { TypedArray } from "#src/graph/Type.ts"
+import { KeyValueCache, type Present } from "./KeyValueCache.ts"
+import type { RunnableModel } from "./RunnableModel.ts"
+import { type Choice, chooseToken } from "./sampling.ts"
+import { type Feeds, Session } from "./Session.ts"
+import { decodeGraph, names, promptGraph } from "./stepGraph.ts"
+
+export interface GenerateOptions extends Choice {
+  readonly maxNewTokens: number
+  /** Ids that end an answer. */
+  readonly eosTokenIds: readonly number[]
+  /** Called for each token of prompt `row` as it is chosen, not for one that ends the answer. What it throws ends the generation. */
+  readonly onToken?: (row: number, id: number) => void
+  /** Called after each batch with the prompts done so far; what it throws ends the generation. */
+  readonly onRows?: (done: number) => void
+}
+
+export interface GeneratorOptions {
+  /** Prompts beside each other, at most. */
+  readonly batchSize: number
+  readonly threads: number
+}
+
+/** `ids` are without the prompt and without the token that ended it; "length": maxNewTokens, or the model's longest text, was reached. */
+export interface Generated {
+  readonly ids: readonly number[]
+  readonly finish: "eos" | "length"
+}
+
+interface Row {
+  readonly index: number
+  readonly prompt: readonly number[]
+  readonly ids: number[]
+  finish: "eos" | "length" | undefined
+}
+
+/** Prompt lengths and cache capacities are multiples of this, so that few graphs are built. */
+const multiple = 32
+const roundUp = (n: number): number => Math.ceil(n / multiple) * multiple
+
+export class Generator {
+  readonly #runnable: Pick<RunnableModel, "model" | "parameters">
+  readonly #options: GeneratorOptions
+  /** The open session of each kind with the shape that it was made for; another shape replaces it. */
+  readonly #open = new Map<"prompt" | "decode", { readonly shape: string; readonly session: Session }>()
+
+  constructor(runnable: Pick<RunnableModel, "model" | "parameters">, options: GeneratorOptions) {
+    this.#runnable = runnable
+    this.#options = options
+  }
+
+  /**
+   * The continuation of each prompt (ids), in the order of the prompts. Rows do not influence each other.
+   * @throws DataError where a prompt is empty or longer than the model reads
+   */
+  async generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<readonly Generated[]> {
+    prompts.forEach((prompt, row) => this.#check(prompt, row))
+    const rows = prompts.map((prompt, index): Row => ({ index, prompt, ids: [], finish: undefined }))
+    // Prompts of like length lie beside each other; longest first, so that the cache's largest size is met at the start.
+    const order = rows.toSorted((a, b) => b.prompt.length - a.prompt.length)
+    for (let done = 0; done < order.length; done += this.#options.batchSize) {
+      const batch = order.slice(done, done + this.#options.batchSize)
+      await this.#batch(batch, options)
+      options.onRows?.(done + batch.length)
+    }
+    return rows.map(({ ids, finish }) => ({ ids, finish: finish ?? "length" }))
+  }
+
+  /** Frees the sessions; the generator can be used again. */
+  async release(): Promise<void> {
+    const open = [...this.#open.values()]
+    this.#open.clear()
+    for (const { session } of open) await session.release()
+  }
+
+  async #batch(rows: readonly Row[], options: GenerateOptions): Promise<void> {
+    const { model } = this.#runnable
+    const longest = roundUp(rows.reduce((most, { prompt }) => Math.max(most, prompt.length), 0))
+    const first = await this.#readPrompts(rows, longest)
+    const cache = new KeyValueCache(model.config, rows.length, 2 * longest)
+    const lengths = rows.map(({ prompt }) => prompt.length)
+    const none = rows.map(() => 0)
+    cache.append(first.present, longest, none, lengths)
+    let logits = first.logits
+    // Places that each row has in the cache; a finished row computes on without effect until the others are done.
+    const used = [...lengths]
+    for (;;) {
+      rows.forEach((row, b) => this.#choose(row, logits.subarray(b * model.vocabSize, (b + 1) * model.vocabSize), options))
+      if (rows.every(({ finish }) => finish !== undefined)) return
+      if (Math.max(...used) === cache.capacity) cache.grow(2 * cache.capacity)
+      const step = await this.#decode(rows, cache, used)
+      const going = rows.map(({ finish }) => (finish === undefined ? 1 : 0))
+      cache.append(step.present, 1, used, going)
+      going.forEach((n, b) => (used[b] = (used[b] as number) + n))
+      logits = step.logits
+    }
+  }
+
+  #choose(row: Row, logits: Float32Array, options: GenerateOptions): void {
+    if (row.finish !== undefined) return
+    const before = row.prompt.length + row.ids.length
+    const id = chooseToken(logits, [...row.prompt, ...row.ids], row.index, options)
+    if (options.eosTokenIds.includes(id)) {
+      row.finish = "eos"
+      return
+    }
+    row.ids.push(id)
+    options.onToken?.(row.index, id)
+    const full = before + 1 >= this.#runnable.model.config.max_position_embeddings
+    if (full || row.ids.length >= options.maxNewTokens) row.finish = "length"
+  }
+
+  async #readPrompts(rows: readonly Row[], length: number): Promise<Step> {
+    const ids = new BigInt64Array(rows.length * length)
+    rows.forEach(({ prompt }, b) => prompt.forEach((id, t) => (ids[b * length + t] = BigInt(id))))
+    const last = BigInt64Array.from(rows, ({ prompt }, b) => BigInt(b * length + prompt.length - 1))
+    const session = await this.#session("prompt", rows.length, length)
+    return this.#run(session, { [names.ids]: ids, [names.last]: last })
+  }
+
+  async #decode(rows: readonly Row[], cache: KeyValueCache, used: readonly number[]): Promise<Step> {
+    const past = Object.fromEntries([
+      ...cache.keys.map((key, layer) => [names.pastKey(layer), key] as const),
+      ...cache.values.map((value, layer) => [names.pastValue(layer), value] as const)
+    ])
+    const session = await this.#session("decode", rows.length, cache.capacity)
+    return this.#run(session, {
+      ...past,
+      [names.ids]: BigInt64Array.from(rows, ({ ids }) => BigInt(ids.at(-1) ?? 0)),
+      [names.positions]: BigInt64Array.from(used, BigInt),
+      [names.mask]: cache.mask
+    })
+  }
+
+  async #run(session: Session, feeds: Feeds): Promise<Step> {
+    const { model, parameters } = this.#runnable
+    const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => layer)
+    const fetches = [names.logits, ...layers.map(names.key), ...layers.map(names.value)]
+    const found = (await session.run({ ...parameters, ...feeds }, fetches)) as Record<string, TypedArray> as Record<string, Float32Array>
+    const arrays = (name: (layer: number) => string): Float32Array[] => layers.map((layer) => found[name(layer)] as Float32Array)
+    return { logits: found[names.logits] as Float32Array, present: { keys: arrays(names.key), values: arrays(names.value) } }
+  }
+
+  async #session(kind: "prompt" | "decode", rows: number, length: number): Promise<Session> {
+    const shape = `${rows} x ${length}`
+    const open = this.#open.get(kind)
+    if (open?.shape === shape) return open.session
+    await open?.session.release()
+    this.#open.delete(kind)
+    const { model } = this.#runnable
+    const graph = kind === "prompt" ? promptGraph(model, rows, length) : decodeGraph(model, rows, length)
+    const session = await Session.create(encodeModel(graph), { threads: this.#options.threads })
+    this.#open.set(kind, { shape, session })
+    return session
+  }
+
+  #check(prompt: readonly number[], row: number): void {
+    const { max_position_embeddings: most } = this.#runnable.model.config
+    if (prompt.length > 0 && prompt.length < most) return
+    throw new DataError({
+      message: prompt.length === 0 ? "an empty prompt: nothing to continue" : `a prompt of ${prompt.length} tokens: too long`,
+      where: `prompt ${row + 1}`,
+      ...(prompt.length === 0 ? {} : { why: `the model's max_position_embeddings is ${most}` }),
+      hint: prompt.length === 0 ? "give a prompt of one token or more" : "shorten the prompt"
+    })
+  }
+}
+
+interface Step {
+  /** [B, V] */
+  readonly logits: Float32Array
+  readonly present: Present
+}

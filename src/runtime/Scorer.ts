@@ -1,0 +1,94 @@
+// Scores a model on token rows without generating: per row the loss of its trained tokens and how many of them were the model's first choice.
+import { batchNeeds, byLength, emptyBatch, fillBatch } from "#src/batching/batch.ts"
+import { rowCount, rowSizes, type TokenRows } from "#src/batching/rows.ts"
+import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
+import { Graph } from "#src/graph/Graph.ts"
+import { crossEntropy } from "#src/graph/loss.ts"
+import { encodeModel } from "#src/graph/onnx/encode.ts"
+import { sub } from "#src/graph/ops/elementwise.ts"
+import { gatherElements } from "#src/graph/ops/index.ts"
+import { reduceMax } from "#src/graph/ops/reduce.ts"
+import { reshape } from "#src/graph/ops/shape.ts"
+import type { Model } from "#src/models/Model.ts"
+import { parameterInputs } from "./parameterInputs.ts"
+import type { RunnableModel } from "./RunnableModel.ts"
+import { Session } from "./Session.ts"
+
+/** By row. A row without trained tokens has zeros. */
+export interface RowScores {
+  /** Sum of the negative log-likelihoods of its trained tokens, in nats. */
+  readonly nll: Float64Array
+  /** Trained tokens to which the model gave the highest logit (no other token a higher one). */
+  readonly correct: Int32Array
+  /** Trained tokens. */
+  readonly targets: Int32Array
+}
+
+export interface ScorerOptions {
+  /** Rows beside each other, at most: fewer where their logits would not fit `logitLimit`. */
+  readonly batchSize: number
+  readonly threads: number
+  /** Called after each batch with the rows done so far; what it throws ends the scoring. */
+  readonly onRows?: (done: number) => void
+}
+
+/** Logits computed at a time (128 MiB): a large vocabulary gets smaller batches. */
+const logitLimit = 2 ** 25
+
+/**
+ * Rows of like length lie beside each other, padded on the right to one of a few lengths; the head runs on trained positions
+ * only. One session is open at a time. Results do not depend on the batch size beyond rounding.
+ */
+export const scoreRows = async (
+  { model, parameters }: Pick<RunnableModel, "model" | "parameters">,
+  rows: TokenRows,
+  { batchSize, threads, onRows }: ScorerOptions
+): Promise<RowScores> => {
+  const sizes = rowSizes(rows)
+  const most = sizes.targets.reduce((a, b) => Math.max(a, b), 1)
+  const beside = Math.max(1, Math.min(batchSize, Math.floor(logitLimit / (most * model.vocabSize))))
+  const batches = byLength(sizes, beside)
+  const shapes = chooseShapes(batches.map((members) => batchNeeds(sizes, members)))
+  const scores: RowScores = {
+    nll: new Float64Array(rowCount(rows)),
+    correct: new Int32Array(rowCount(rows)),
+    targets: sizes.targets
+  }
+  let done = 0
+  for (const shape of shapes.toReversed()) {
+    const session = await Session.create(encodeModel(scoreGraph(model, beside, shape)), { threads })
+    try {
+      const batch = emptyBatch(beside, shape)
+      for (const members of batches.filter((group) => shapeOf(shapes, batchNeeds(sizes, group)) === shape)) {
+        fillBatch(batch, rows, sizes, members, shape)
+        const { ids, positions, targets } = batch
+        const { nll, behind } = await session.run({ ...parameters, ids, positions, targets }, ["nll", "behind"])
+        const count = members.reduce((sum, row) => sum + (sizes.targets[row] as number), 0)
+        for (let s = 0; s < count; s++) {
+          const row = members[Math.floor(Number(positions[s]) / shape.length)] as number
+          scores.nll[row] = (scores.nll[row] as number) + (nll![s] as number)
+          if (behind![s] === 0) scores.correct[row] = (scores.correct[row] as number) + 1
+        }
+        done += members.length
+        onRows?.(done)
+      }
+    } finally {
+      await session.release()
+    }
+  }
+  return scores
+}
+
+/** Inputs: ids [B, T], positions and targets [S]; outputs, [S] each: nll, and behind = highest logit - the target's logit. */
+const scoreGraph = (model: Model, rows: number, { length, targets: count }: BatchShape): Graph => {
+  const graph = new Graph()
+  const inputIds = graph.input("ids", "int64", [rows, length])
+  const select = graph.input("positions", "int64", [count])
+  const targets = graph.input("targets", "int64", [count])
+  const { logits } = model.build(graph, { inputIds, select, param: parameterInputs(graph, model) })
+  const ones = graph.constant(1, "float32", [count])
+  graph.output("nll", crossEntropy(logits, targets, ones).tokenNll)
+  const chosen = gatherElements(logits, reshape(targets, [count, 1]), 1)
+  graph.output("behind", sub(reduceMax(logits, { axes: [1], keepdims: true }), chosen))
+  return graph
+}
