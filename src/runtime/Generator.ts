@@ -1,7 +1,7 @@
 // Continues prompts token by token with a key/value cache, several rows beside each other, greedy or sampled.
 import { DataError } from "#src/domain/Errors.ts"
+import type { Graph } from "#src/graph/Graph.ts"
 import { encodeModel } from "#src/graph/onnx/encode.ts"
-import type { TypedArray } from "#src/graph/Type.ts"
 import { KeyValueCache, type Present } from "./KeyValueCache.ts"
 import type { RunnableModel } from "./RunnableModel.ts"
 import { type Choice, chooseToken } from "./sampling.ts"
@@ -32,7 +32,8 @@ export interface Generated {
 
 interface Row {
   readonly index: number
-  readonly prompt: readonly number[]
+  /** Tokens of the prompt: the first ones of `ids`. */
+  readonly prompt: number
   readonly ids: number[]
   finish: "eos" | "length" | undefined
 }
@@ -44,8 +45,9 @@ const roundUp = (n: number): number => Math.ceil(n / multiple) * multiple
 export class Generator {
   readonly #runnable: Pick<RunnableModel, "model" | "parameters">
   readonly #options: GeneratorOptions
-  /** The open session of each kind with the shape that it was made for; another shape replaces it. */
-  readonly #open = new Map<"prompt" | "decode", { readonly shape: string; readonly session: Session }>()
+  #prompt: { readonly shape: string; readonly session: Session } | undefined
+  /** By shape. All stay open, because every batch goes through the same capacities again and a step needs little memory. */
+  readonly #decoders = new Map<string, Session>()
 
   constructor(runnable: Pick<RunnableModel, "model" | "parameters">, options: GeneratorOptions) {
     this.#runnable = runnable
@@ -58,32 +60,34 @@ export class Generator {
    */
   async generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<readonly Generated[]> {
     prompts.forEach((prompt, row) => this.#check(prompt, row))
-    const rows = prompts.map((prompt, index): Row => ({ index, prompt, ids: [], finish: undefined }))
+    const rows = prompts.map((prompt, index): Row => ({ index, prompt: prompt.length, ids: [...prompt], finish: undefined }))
     // Prompts of like length lie beside each other; longest first, so that the cache's largest size is met at the start.
-    const order = rows.toSorted((a, b) => b.prompt.length - a.prompt.length)
+    const order = rows.toSorted((a, b) => b.prompt - a.prompt)
     for (let done = 0; done < order.length; done += this.#options.batchSize) {
       const batch = order.slice(done, done + this.#options.batchSize)
       await this.#batch(batch, options)
       options.onRows?.(done + batch.length)
     }
-    return rows.map(({ ids, finish }) => ({ ids, finish: finish ?? "length" }))
+    return rows.map(({ prompt, ids, finish }) => ({ ids: ids.slice(prompt), finish: finish ?? "length" }))
   }
 
   /** Frees the sessions; the generator can be used again. */
   async release(): Promise<void> {
-    const open = [...this.#open.values()]
-    this.#open.clear()
-    for (const { session } of open) await session.release()
+    await this.#prompt?.session.release()
+    this.#prompt = undefined
+    for (const session of this.#decoders.values()) await session.release()
+    this.#decoders.clear()
   }
 
   async #batch(rows: readonly Row[], options: GenerateOptions): Promise<void> {
     const { model } = this.#runnable
-    const longest = roundUp(rows.reduce((most, { prompt }) => Math.max(most, prompt.length), 0))
-    const first = await this.#readPrompts(rows, longest)
-    const cache = new KeyValueCache(model.config, rows.length, 2 * longest)
-    const lengths = rows.map(({ prompt }) => prompt.length)
+    const longest = rows.reduce((most, { prompt }) => Math.max(most, prompt), 0)
+    const length = Math.min(roundUp(longest), model.config.max_position_embeddings)
+    const first = await this.#readPrompts(rows, length)
+    const cache = new KeyValueCache(model.config, rows.length, 2 * length)
+    const lengths = rows.map(({ prompt }) => prompt)
     const none = rows.map(() => 0)
-    cache.append(first.present, longest, none, lengths)
+    cache.append(first.present, length, none, lengths)
     let logits = first.logits
     // Places that each row has in the cache; a finished row computes on without effect until the others are done.
     const used = [...lengths]
@@ -101,24 +105,22 @@ export class Generator {
 
   #choose(row: Row, logits: Float32Array, options: GenerateOptions): void {
     if (row.finish !== undefined) return
-    const before = row.prompt.length + row.ids.length
-    const id = chooseToken(logits, [...row.prompt, ...row.ids], row.index, options)
+    const id = chooseToken(logits, row.ids, row.index, options)
     if (options.eosTokenIds.includes(id)) {
       row.finish = "eos"
       return
     }
     row.ids.push(id)
     options.onToken?.(row.index, id)
-    const full = before + 1 >= this.#runnable.model.config.max_position_embeddings
-    if (full || row.ids.length >= options.maxNewTokens) row.finish = "length"
+    const most = Math.min(row.prompt + options.maxNewTokens, this.#runnable.model.config.max_position_embeddings)
+    if (row.ids.length >= most) row.finish = "length"
   }
 
   async #readPrompts(rows: readonly Row[], length: number): Promise<Step> {
     const ids = new BigInt64Array(rows.length * length)
-    rows.forEach(({ prompt }, b) => prompt.forEach((id, t) => (ids[b * length + t] = BigInt(id))))
-    const last = BigInt64Array.from(rows, ({ prompt }, b) => BigInt(b * length + prompt.length - 1))
-    const session = await this.#session("prompt", rows.length, length)
-    return this.#run(session, { [names.ids]: ids, [names.last]: last })
+    rows.forEach((row, b) => row.ids.forEach((id, t) => (ids[b * length + t] = BigInt(id))))
+    const last = BigInt64Array.from(rows, ({ prompt }, b) => BigInt(b * length + prompt - 1))
+    return this.#run(await this.#promptSession(rows.length, length), { [names.ids]: ids, [names.last]: last })
   }
 
   async #decode(rows: readonly Row[], cache: KeyValueCache, used: readonly number[]): Promise<Step> {
@@ -126,8 +128,7 @@ export class Generator {
       ...cache.keys.map((key, layer) => [names.pastKey(layer), key] as const),
       ...cache.values.map((value, layer) => [names.pastValue(layer), value] as const)
     ])
-    const session = await this.#session("decode", rows.length, cache.capacity)
-    return this.#run(session, {
+    return this.#run(await this.#decodeSession(rows.length, cache.capacity), {
       ...past,
       [names.ids]: BigInt64Array.from(rows, ({ ids }) => BigInt(ids.at(-1) ?? 0)),
       [names.positions]: BigInt64Array.from(used, BigInt),
@@ -139,22 +140,31 @@ export class Generator {
     const { model, parameters } = this.#runnable
     const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => layer)
     const fetches = [names.logits, ...layers.map(names.key), ...layers.map(names.value)]
-    const found = (await session.run({ ...parameters, ...feeds }, fetches)) as Record<string, TypedArray> as Record<string, Float32Array>
+    const found = await session.run({ ...parameters, ...feeds }, fetches)
     const arrays = (name: (layer: number) => string): Float32Array[] => layers.map((layer) => found[name(layer)] as Float32Array)
     return { logits: found[names.logits] as Float32Array, present: { keys: arrays(names.key), values: arrays(names.value) } }
   }
 
-  async #session(kind: "prompt" | "decode", rows: number, length: number): Promise<Session> {
+  /** One at a time: prompts come longest first, so a length that is over does not come back. */
+  async #promptSession(rows: number, length: number): Promise<Session> {
     const shape = `${rows} x ${length}`
-    const open = this.#open.get(kind)
-    if (open?.shape === shape) return open.session
-    await open?.session.release()
-    this.#open.delete(kind)
-    const { model } = this.#runnable
-    const graph = kind === "prompt" ? promptGraph(model, rows, length) : decodeGraph(model, rows, length)
-    const session = await Session.create(encodeModel(graph), { threads: this.#options.threads })
-    this.#open.set(kind, { shape, session })
+    if (this.#prompt?.shape === shape) return this.#prompt.session
+    await this.#prompt?.session.release()
+    this.#prompt = undefined
+    const session = await this.#create(promptGraph(this.#runnable.model, rows, length))
+    this.#prompt = { shape, session }
     return session
+  }
+
+  async #decodeSession(rows: number, capacity: number): Promise<Session> {
+    const shape = `${rows} x ${capacity}`
+    const session = this.#decoders.get(shape) ?? (await this.#create(decodeGraph(this.#runnable.model, rows, capacity)))
+    this.#decoders.set(shape, session)
+    return session
+  }
+
+  #create(graph: Graph): Promise<Session> {
+    return Session.create(encodeModel(graph), { threads: this.#options.threads })
   }
 
   #check(prompt: readonly number[], row: number): void {
