@@ -11,6 +11,7 @@ import { errorBlock } from "#src/report/errorBlock.ts"
 import { asError, Exit } from "./command.ts"
 import { compareCommand } from "./compare.ts"
 import { doctorCommand } from "./doctor.ts"
+import { exportCommand } from "./export.ts"
 import { presenter } from "./help.ts"
 import { initCommand } from "./init.ts"
 import { logsCommand } from "./logs.ts"
@@ -18,6 +19,7 @@ import { modelsCommand } from "./models.ts"
 import { note, themeFor } from "./output.ts"
 import { version } from "./package.ts"
 import { planCommand } from "./plan.ts"
+import { runCommand } from "./run.ts"
 import { runsCommand } from "./runs.ts"
 import { showCommand } from "./show.ts"
 import { statusCommand } from "./status.ts"
@@ -30,6 +32,7 @@ const root = Command.make("anneal").pipe(
     { command: "anneal run quickstart", description: "run what is not stored yet" }
   ]),
   Command.withSubcommands([
+    runCommand,
     planCommand,
     whyCommand,
     statusCommand,
@@ -38,6 +41,7 @@ const root = Command.make("anneal").pipe(
     compareCommand,
     logsCommand,
     modelsCommand,
+    exportCommand,
     doctorCommand,
     initCommand
   ])

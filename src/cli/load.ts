@@ -11,8 +11,6 @@ const extensions = [".ts", ".mts", ".js", ".mjs"]
 export interface LoadedPipeline {
   /** Absolute path of the file. */
   readonly file: string
-  /** What the user types for it: the file's name, or the path where it lies elsewhere. */
-  readonly name: string
   readonly definition: PipelineDef
 }
 
@@ -49,8 +47,7 @@ export const loadPipeline = async (folder: string, given: string): Promise<Loade
       hint: 'end it with: export default pipeline("name", () => { ... })'
     })
   }
-  const inFolder = resolve(folder) === resolve(file, "..")
-  return { file, name: inFolder ? basename(file, extname(file)) : shown(file), definition }
+  return { file, definition }
 }
 
 const isPipeline = (value: unknown): value is PipelineDef =>

@@ -124,7 +124,7 @@ const endText = (theme: Theme, stage: StageView): string => {
     case "stopped":
       return stage.progress === null ? "stopped" : `stopped at ${position(stage)}`
     default:
-      return stage.state
+      return stage.summary === null ? stage.state : `${stage.state}: ${stage.summary}`
   }
 }
 

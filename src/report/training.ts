@@ -26,12 +26,17 @@ export const zScore = (history: readonly number[]): number | undefined => {
 export const smooth = (history: readonly number[]): number | undefined =>
   history.length === 0 ? undefined : history.reduce((average, value) => 0.9 * average + 0.1 * value)
 
+/** How far the stage is; the figures of a step may come before the progress that counts it. */
+const doneOf = ({ progress, step }: StageView): number =>
+  progress === null ? (step ?? 0) : progress.unit.startsWith("step") ? Math.max(step ?? 0, progress.done) : progress.done
+
 /** Milliseconds left, from the pace since this attempt's first progress; undefined while nothing moved. */
 export const remaining = (stage: StageView, now: string): number | undefined => {
   const progress = stage.progress
-  if (progress === null || progress.done <= progress.first.done) return undefined
-  const pace = (Date.parse(now) - Date.parse(progress.first.time)) / (progress.done - progress.first.done)
-  return Math.max(0, pace * (progress.total - progress.done))
+  const done = doneOf(stage)
+  if (progress === null || done <= progress.first.done) return undefined
+  const pace = (Date.parse(now) - Date.parse(progress.first.time)) / (done - progress.first.done)
+  return Math.max(0, pace * (progress.total - done))
 }
 
 const deviations = (theme: Theme, stage: StageView, name: string): string => {
@@ -51,10 +56,7 @@ const validation = (theme: Theme, stage: StageView): string | undefined => {
 export const position = (stage: StageView): string => {
   const { progress, step } = stage
   if (progress === null) return step === null ? "" : `step ${step}`
-  const unit = progress.unit.replace(/s$/, "")
-  // Figures of a step may come before the progress that counts it.
-  const done = unit === "step" && step !== null ? Math.max(step, progress.done) : progress.done
-  return `${unit} ${number(done)}/${number(progress.total)}`
+  return `${progress.unit.replace(/s$/, "")} ${number(doneOf(stage))}/${number(progress.total)}`
 }
 
 /** The named figures in reading order, without position and rest. */

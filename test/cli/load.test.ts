@@ -24,7 +24,7 @@ test("names are those of the files that can be pipelines", () => {
 
 test("a name finds the file in the folder, a path finds the file there", async () => {
   expect(findPipeline(folder, "good")).toBe(join(folder, "good.mjs"))
-  expect((await loadPipeline(folder, join(folder, "good.mjs"))).name).toBe("good")
+  expect((await loadPipeline(folder, join(folder, "good.mjs"))).definition.id).toBe("good")
 })
 
 test("an unknown name suggests the nearest one", () => {
