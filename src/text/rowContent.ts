@@ -26,11 +26,15 @@ export const contentKey = (kind: RowKind, content: Content): string =>
     })
   )
 
-/** Gives each row its id: 16 hex digits of its content's sha256, with "-2", "-3" … for repetitions. */
+/** 16 hex digits of the content's sha256. */
+export const rowId = (kind: RowKind, content: Content): string =>
+  createHash("sha256").update(contentKey(kind, content)).digest("hex").slice(0, 16)
+
+/** Gives each row its id, with "-2", "-3" … for repetitions. */
 export const withIds = <K extends RowKind>(kind: K, contents: readonly Content[]): readonly Row<K>[] => {
   const seen = new Map<string, number>()
   return contents.map((content) => {
-    const id = createHash("sha256").update(contentKey(kind, content)).digest("hex").slice(0, 16)
+    const id = rowId(kind, content)
     const times = (seen.get(id) ?? 0) + 1
     seen.set(id, times)
     return { ...content, id: times === 1 ? id : `${id}-${times}` } as never as Row<K>
