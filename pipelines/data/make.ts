@@ -1,4 +1,4 @@
-// Writes what is committed here: rows.jsonl, base.txt and the base model's tokenizer.json. Run: node pipelines/data/make.ts
+// Writes what is committed here: rows.jsonl, base.txt and the tokenizer.json of the untrained base model. Run: node pipelines/data/make.ts
 import { writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { supply } from "./entities.ts"
@@ -14,7 +14,7 @@ export const files = (): Readonly<Record<string, string>> => {
   return {
     "rows.jsonl": rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
     "base.txt": text,
-    "../models/base/tokenizer.json": `${JSON.stringify(makeTokenizer(text, 768), null, 1)}\n`
+    "../models/untrained/tokenizer.json": `${JSON.stringify(makeTokenizer(text, 768), null, 1)}\n`
   }
 }
 

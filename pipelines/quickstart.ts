@@ -1,0 +1,30 @@
+// Teaches a tiny model to turn requests that reach the desk of an inn into one strict line:
+//   "Please book 2 nights for Mrs Ashbrook from the 3rd of March 2031, about 420 euros."
+//   -> "room; name: Ashbrook; date: 2031-03-03; nights: 2; amount: 420.00 EUR"
+// Run: npx anneal run quickstart
+import { augment, baseModel, evaluate, format, ingest, lora, pipeline, register, split, train, validate } from "anneal"
+
+export default pipeline("quickstart", { objective: "turn requests at an inn's desk into one strict line" }, () => {
+  const base = baseModel("pipelines/models/base")
+  const rows = ingest({ from: "pipelines/data/rows.jsonl", as: "instruction" })
+  const checked = validate(rows, { minRows: 600, maxEmptyShare: 0, maxDuplicateShare: 0 })
+  const parts = split(checked, { validation: 0.05, test: 0.1, seed: 42 })
+  const more = augment(parts.train, { insert: 0.05, seed: 42 })
+  const tokens = format({ train: more, validation: parts.validation, test: parts.test, base }, { template: "plain", maxLength: 160 })
+  const model = train(
+    { tokens, base },
+    {
+      method: lora({ r: 16, loraAlpha: 32, targetModules: "all-linear" }),
+      epochs: 4,
+      batchSize: 16,
+      learningRate: 4e-3,
+      schedule: "cosine",
+      warmupRatio: 0.1
+    }
+  )
+  const scores = evaluate(
+    { model, tokens: tokens.test, baseline: base },
+    { metrics: ["perplexity", "tokenAccuracy", "exactMatch"], maxNewTokens: 56 }
+  )
+  return register(model, scores, { name: "desk", requires: { exactMatch: { min: 0.8 }, perplexity: "better than baseline" } })
+})

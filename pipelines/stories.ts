@@ -1,0 +1,44 @@
+// Fine-tunes a pretrained model of children's stories on two tasks that are far from stories, each scored against the untouched model:
+// mobile text messages as instruction rows (spam or ham?), and grade-school arithmetic questions as plain text.
+//
+// The model and the data are not part of anneal; say where they are:
+//   npx anneal run stories --set base.path=<folder of stories260k in Hugging Face layout> \
+//     --set sms.from=<SMSSpamCollection.tsv> --set maths.from=<gsm8k train.jsonl>
+// See docs/results.md for the figures of one run.
+import { baseModel, evaluate, format, full, ingest, lora, pipeline, register, split, train } from "anneal"
+
+export default pipeline("stories", { objective: "how far does a model of stories move towards messages and arithmetic?" }, () => {
+  const base = baseModel("stories260k")
+
+  const sms = ingest({
+    id: "sms",
+    from: "SMSSpamCollection.tsv",
+    as: "instruction",
+    format: "tsv",
+    header: false,
+    quote: "",
+    columns: { output: "column0", input: "column1" },
+    constants: { instruction: "Is this message spam or ham?" }
+  })
+  const smsParts = split(sms, { id: "sms-split", validation: 0.05, test: 0.1, stratifyBy: "output" })
+  const smsTokens = format({ ...smsParts, base }, { id: "sms-format", template: "plain", maxLength: 256, onOverlong: "drop" })
+  const smsModel = train(
+    { tokens: smsTokens, base },
+    { id: "sms-train", method: lora({ r: 8, loraAlpha: 16, targetModules: "all-linear" }), epochs: 2, batchSize: 16, learningRate: 2e-3 }
+  )
+  const smsScores = evaluate(
+    { model: smsModel, tokens: smsTokens.test, baseline: base },
+    { id: "sms-evaluate", metrics: ["perplexity", "tokenAccuracy", "exactMatch"], maxNewTokens: 8 }
+  )
+  register(smsModel, smsScores, { id: "sms-register", name: "stories-sms", requires: { perplexity: "better than baseline" } })
+
+  const maths = ingest({ id: "maths", from: "train.jsonl", as: "text", columns: { text: "question" } })
+  const mathsParts = split(maths, { id: "maths-split", validation: 0.05, test: 0.1 })
+  const mathsTokens = format({ ...mathsParts, base }, { id: "maths-format", template: "plain", maxLength: 256, onOverlong: "truncate" })
+  const mathsModel = train(
+    { tokens: mathsTokens, base },
+    { id: "maths-train", method: full(), epochs: 1, batchSize: 16, learningRate: 2e-3, schedule: "cosine", warmupRatio: 0.05 }
+  )
+  const mathsScores = evaluate({ model: mathsModel, tokens: mathsTokens.test, baseline: base }, { id: "maths-evaluate" })
+  register(mathsModel, mathsScores, { id: "maths-register", name: "stories-maths", requires: { perplexity: "better than baseline" } })
+})
