@@ -35,19 +35,14 @@ export const moduleGraph = (entry: string, root: string, reader: ModuleReader): 
   }
   const follow = (specifier: string, from: string): void => {
     if (isBuiltin(specifier)) return
-    const local = /^(\.|\/|file:)/.test(specifier)
-      ? resolveLocal(specifier, from)
-      : specifier.startsWith("#")
-        ? mapped(specifier, from)
-        : undefined
-    if (local !== undefined) return visit(local)
-    addPackage(specifier, from)
+    if (!/^[./#]|^file:/.test(specifier)) return addPackage(specifier, from)
+    const path = specifier.startsWith("#") ? mapped(specifier, from) : local(specifier, from)
+    if (path === undefined) warnings.push(`${nameOf(from)} imports ${specifier}, which is not there`)
+    else visit(path)
   }
-  const resolveLocal = (specifier: string, from: string): string | undefined => {
+  const local = (specifier: string, from: string): string | undefined => {
     const path = specifier.startsWith("file:") ? fileURLToPath(specifier) : resolve(dirname(from), specifier)
-    if (reader.isFile(path)) return reader.realPath(path)
-    warnings.push(`${nameOf(from)} imports ${specifier}, which is not there`)
-    return undefined
+    return reader.isFile(path) ? reader.realPath(path) : undefined
   }
   /** "#name" through the `imports` of the nearest package.json; entries with conditions take their first file that is there. */
   const mapped = (specifier: string, from: string): string | undefined => {
