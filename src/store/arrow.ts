@@ -20,7 +20,8 @@ export const writeTable = async (
 ): Promise<void> => {
   const writer = new RecordBatchFileWriter()
   writer.reset(undefined, schema)
-  const written = pipeline(writer.toNodeStream(), createWriteStream(path))
+  const stream = writer.toNodeStream()
+  const written = pipeline(stream, createWriteStream(path))
   const batches = async () => {
     for (let from = 0; from < rows; from += batchRows) {
       const to = Math.min(from + batchRows, rows)
@@ -31,9 +32,11 @@ export const writeTable = async (
     }
     writer.finish()
   }
-  await Promise.all([written, batches()])
+  await Promise.all([written, batches().catch((cause: Error) => stream.destroy(cause))])
 }
 
+/** Offsets of a text column are signed 32-bit. */
+const longestText = 2 ** 31 - 1
 const magic = "ARROW1"
 
 /**
@@ -79,6 +82,12 @@ export const textData = (values: readonly (string | undefined)[]): Data<Utf8> =>
     }
     offsets[i + 1] = end
   })
+  if (end > longestText) {
+    throw new DataError({
+      message: `${values.length} rows hold ${end} bytes of text in one field; a table takes 2 GiB per ${batchRows} rows`,
+      hint: "cut long texts into several rows"
+    })
+  }
   const bytes = Buffer.alloc(end)
   values.forEach((value, i) => value !== undefined && bytes.write(value, offsets[i]))
   const base = { type: new Utf8(), length: values.length, valueOffsets: offsets, data: bytes }

@@ -12,7 +12,7 @@ export const AugmentConfig = Schema.Struct({
   copies: field(Count, 1, "changed copies per row"),
   fields: optional(
     Schema.NonEmptyArray(Schema.NonEmptyString),
-    "row fields to change; default: the input side (instruction and input, prompt, text)"
+    "row fields to change; default: the input side (instruction and input, prompt, text, the user's messages)"
   ),
   keepOriginal: field(Schema.Boolean, true, "keep the unchanged rows too"),
   seed: field(Seed, 42, "seed; each row's edits depend on it and the row's id only")

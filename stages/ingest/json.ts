@@ -1,7 +1,7 @@
 // JSONL: an object a line. JSON: a list of objects, or an object that holds one list.
 import { DataError } from "#src/domain/Errors.ts"
 import type { SourceRecord } from "./SourceRecord.ts"
-import { lines } from "./utf8.ts"
+import { lines, wholeText } from "./utf8.ts"
 
 const whyOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
@@ -18,9 +18,10 @@ export function* readJsonl(bytes: Buffer): Generator<SourceRecord> {
 }
 
 export function* readJson(bytes: Buffer, name: string): Generator<SourceRecord> {
+  const text = wholeText(bytes, name)
   let value: unknown
   try {
-    value = JSON.parse(bytes.toString("utf8"))
+    value = JSON.parse(text)
   } catch (cause) {
     throw new DataError({
       message: "the file is not valid JSON",

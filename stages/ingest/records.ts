@@ -6,7 +6,7 @@ import { readParquet } from "./parquet.ts"
 import type { SourceRecords } from "./SourceRecord.ts"
 import type { IngestConfig } from "./stage.ts"
 import { readTxt } from "./txt.ts"
-import { readUtf8 } from "./utf8.ts"
+import { readUtf8, wholeText } from "./utf8.ts"
 
 type Format = Exclude<IngestConfig["format"], "auto">
 
@@ -43,9 +43,9 @@ export const readRecords = async (path: string, name: string, config: IngestConf
     case "json":
       return readJson(bytes, name)
     case "txt":
-      return readTxt(bytes, config.textUnit)
+      return readTxt(bytes, name, config.textUnit)
     case "csv":
     case "tsv":
-      return readCsv(bytes.toString("utf8"), { delimiter: format === "csv" ? "," : "\t", header: config.header, quote: config.quote })
+      return readCsv(wholeText(bytes, name), { delimiter: format === "csv" ? "," : "\t", header: config.header, quote: config.quote })
   }
 }

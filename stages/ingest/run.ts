@@ -37,6 +37,7 @@ export const run = async (context: StageContext<IngestConfig>): Promise<StageRes
   const ignored = new Map<string, number>()
   const total = () => contents.length + bad.length
   for (const [i, path] of paths.entries()) {
+    if (total() === config.limit) break
     const file = names[i] ?? path
     const before = total()
     for await (const record of await readRecords(path, file, config)) {
@@ -48,7 +49,7 @@ export const run = async (context: StageContext<IngestConfig>): Promise<StageRes
         for (const key of row.ignored) ignored.set(key, (ignored.get(key) ?? 0) + 1)
       }
     }
-    if (total() === before && total() !== config.limit) throw new DataError({ message: "the file holds no rows", where: file })
+    if (total() === before) throw new DataError({ message: "the file holds no rows", where: file })
   }
   const all = total()
   if (bad.length > 0 && config.onBadRow === "fail") throw badRows(bad, all, config)

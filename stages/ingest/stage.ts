@@ -18,7 +18,7 @@ export const IngestConfig = Schema.Struct({
   columns: field(
     Schema.Record(Schema.String, Schema.String),
     {},
-    'row field -> column or key of the file, where the names differ, e.g. { instruction: "question" }'
+    'row field -> column or key of the file, where the names differ, e.g. { instruction: "question", output: "answers.0.text" }'
   ),
   header: field(Schema.Boolean, true, "csv and tsv: the first line holds the column names; without, columns are named column0, column1 …"),
   quote: field(Schema.Literals(['"', ""]), '"', 'csv and tsv: quote character; "" reads quote marks as text'),

@@ -1,10 +1,10 @@
 // Plain text: a row per line, per paragraph (lines up to a blank one) or one row for the whole file.
 import type { SourceRecord } from "./SourceRecord.ts"
-import { lines } from "./utf8.ts"
+import { lines, wholeText } from "./utf8.ts"
 
-export function* readTxt(bytes: Buffer, unit: "line" | "paragraph" | "file"): Generator<SourceRecord> {
+export function* readTxt(bytes: Buffer, name: string, unit: "line" | "paragraph" | "file"): Generator<SourceRecord> {
   if (unit === "file") {
-    yield { at: "line 1", value: { text: bytes.toString("utf8").replaceAll("\r\n", "\n").trimEnd() } }
+    yield { at: "line 1", value: { text: wholeText(bytes, name).replaceAll("\r\n", "\n").trimEnd() } }
     return
   }
   let open: string[] = []

@@ -1,5 +1,5 @@
 // Bytes of a source file as UTF-8 text; anything else is named by line and byte offset.
-import { isUtf8 } from "node:buffer"
+import { constants, isUtf8 } from "node:buffer"
 import { readFile } from "node:fs/promises"
 import { DataError } from "#src/domain/Errors.ts"
 
@@ -13,6 +13,7 @@ export const readUtf8 = async (path: string, name: string): Promise<Buffer> => {
   const whole = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOENT") throw new DataError({ message: `no such file: ${name}`, where: path, hint: "check ingest's from" })
     if (cause.code === "EISDIR") throw new DataError({ message: `${name} is a folder`, where: path, hint: "name the files in it" })
+    if (cause.code === "ERR_FS_FILE_TOO_LARGE") throw tooLarge(name, "2 GiB")
     throw cause
   })
   const bytes = whole.subarray(0, 3).equals(bom) ? whole.subarray(3) : whole
@@ -41,6 +42,18 @@ const notUtf8 = (bytes: Buffer, name: string): DataError => {
     why: `byte 0x${(bytes[offset] as number).toString(16)} is not valid there`,
     hint: `convert it: iconv -f ${utf16 ? "utf-16" : "latin1"} -t utf-8 ${name} > ${name}.utf8`
   })
+}
+
+const tooLarge = (name: string, limit: string): DataError =>
+  new DataError({ message: `${name} is larger than ${limit}`, hint: "split it into several files (from takes a list), or use Parquet" })
+
+/**
+ * The whole file as one text.
+ * @throws DataError where it is longer than a JavaScript string can be
+ */
+export const wholeText = (bytes: Buffer, name: string): string => {
+  if (bytes.length > constants.MAX_STRING_LENGTH) throw tooLarge(name, "512 MiB")
+  return bytes.toString("utf8")
 }
 
 /** Lines with their numbers; a line's end may be LF or CRLF. Decoded one by one: a file may be larger than the longest string. */
