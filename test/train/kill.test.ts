@@ -1,0 +1,62 @@
+// Training killed at every kind of point and started again ends in the same bytes as training left alone. The stage runs
+// in its own process here, as the engine runs it, and dies by SIGKILL.
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { makeWorkspace, runChild, runHere, taskIn, weightsDigest, type Workspace } from "./workspace.ts"
+
+let workspace: Workspace
+beforeAll(async () => {
+  workspace = await makeWorkspace()
+})
+afterAll(() => workspace.clear())
+
+/** Two shuffled epochs of three accumulated steps, validated and saved every second step. */
+const options = { batchSize: 4, gradientAccumulationSteps: 2, epochs: 2, learningRate: 0.02, weightDecay: 0.1, evalSteps: 2 } as const
+const methods = {
+  full: { type: "full" },
+  "lora with dropout": { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0.1, targetModules: "all-linear" }
+} as const
+const points = [
+  "mid-accumulation@1",
+  "mid-accumulation@5",
+  "during-evaluation@1",
+  "during-evaluation@3",
+  "between-checkpoint-files@1",
+  "between-checkpoint-files@2",
+  "before-rename@2",
+  "after-rename@1",
+  "after-rename@3"
+]
+/** Each of these strikes a run that the ones before have struck, so the counts start anew from its last checkpoint. */
+const inOneRun = [
+  "mid-accumulation@2",
+  "between-checkpoint-files@1",
+  "during-evaluation@2",
+  "after-rename@1",
+  "before-rename@1",
+  "mid-accumulation@1"
+]
+
+describe.each(Object.keys(methods) as (keyof typeof methods)[])("%s", (method) => {
+  const config = { ...options, method: methods[method] }
+  let undisturbed = ""
+  beforeAll(async () => {
+    const task = taskIn(workspace, `${method}-alone`, config)
+    await runHere(task)
+    undisturbed = weightsDigest(task)
+  })
+
+  // Each point in a run of its own for the adapter; for full training several strike one run, one after the other.
+  const runs = method === "full" ? [inOneRun] : points.map((point) => [point])
+  test.each(runs.map((faults) => [faults.length === 1 ? (faults[0] as string) : "several points of one run", faults] as const))(
+    "killed at %s",
+    async (name, faults) => {
+      const task = taskIn(workspace, `${method}-${name}`, config)
+      const signals: (string | null)[] = []
+      for (const fault of faults) signals.push((await runChild(task, { fault })).signal)
+      expect(signals).toEqual(faults.map(() => "SIGKILL"))
+      const { last } = await runChild(task)
+      expect(last).toMatchObject({ type: "done" })
+      expect(weightsDigest(task)).toBe(undisturbed)
+    }
+  )
+})
