@@ -1,5 +1,7 @@
 // Runs a model once over labelled rows and compares what comes out with reference tensors, within the tolerances that
 // ../shared/parity/README.md measured between honest implementations.
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { expect } from "vitest"
 import { loraLinear, loraParameters } from "#src/adapters/lora.ts"
 import type { LoraShape } from "#src/adapters/lora.ts"
@@ -69,12 +71,12 @@ export const runLoss = async (model: Model, weights: Weights, rows: Rows, adapte
 export const readAll = (path: string): ReadonlyMap<string, Float32Array> =>
   new Map([...openTensorFile(path)].map(([name, tensor]) => [name, readTensor(tensor)]))
 
-const norm = (values: Iterable<number>): number => {
+export const norm = (values: Iterable<number>): number => {
   let sum = 0
   for (const x of values) sum += x * x
   return Math.sqrt(sum)
 }
-const difference = (a: Float32Array, b: Float32Array): Float32Array => a.map((x, i) => x - b[i]!)
+export const difference = (a: Float32Array, b: Float32Array): Float32Array => a.map((x, i) => x - b[i]!)
 
 /** Largest distance at the places where the attention mask is 1; `actual` and `expected` are [B * T, width]. */
 export const distance = (actual: Float32Array, expected: Float32Array, mask: readonly number[]): number => {
@@ -84,7 +86,7 @@ export const distance = (actual: Float32Array, expected: Float32Array, mask: rea
 }
 
 /** Every `grad.` tensor of the reference against `actual`; there must be exactly the same ones. */
-export const expectGradients = (actual: Readonly<Record<string, TypedArray>>, expected: ReadonlyMap<string, Float32Array>): void => {
+const expectGradients = (actual: Readonly<Record<string, TypedArray>>, expected: ReadonlyMap<string, Float32Array>): void => {
   const names = [...expected.keys()].filter((name) => name.startsWith("grad."))
   expect(names.length).toBeGreaterThan(0)
   expect(
@@ -100,4 +102,18 @@ export const expectGradients = (actual: Readonly<Record<string, TypedArray>>, ex
   }))
   expect(off.filter(({ error, norm: own }) => !(error <= 5e-5 * own + 1e-6 * all))).toEqual([])
   expect(norm(off.map(({ error }) => error)) / all).toBeLessThan(2e-5)
+}
+
+/** One loss pass over the rows of a folder's golden.json against its golden.safetensors: logits, hidden states, loss, gradients. */
+export const expectGolden = async (folder: string, model: Model, weights: Weights, adapter?: Adapted): Promise<void> => {
+  const golden = JSON.parse(readFileSync(join(folder, "golden.json"), "utf8")) as Rows & { readonly loss: number }
+  const expected = readAll(join(folder, "golden.safetensors"))
+  const actual = await runLoss(model, weights, golden, adapter)
+  const states = [...expected.keys()].filter((name) => /^(logits|hidden\.\d+)$/.test(name))
+  expect(states).toContain("logits")
+  for (const name of states) {
+    expect(distance(actual[name] as Float32Array, expected.get(name)!, golden.attention_mask.flat()), name).toBeLessThan(1e-4)
+  }
+  expect(Math.abs(Number(actual["loss"]![0]) - golden.loss)).toBeLessThan(1e-5)
+  expectGradients(actual, expected)
 }
