@@ -20,7 +20,7 @@ type Arrays = Record<string, TypedArray>
 /** The runtime's own error in one line, as one of ours. */
 const toError = (u: unknown, where: string): AnnealError => {
   const message = (u instanceof Error ? u.message : String(u)).replaceAll(/\s+/g, " ").trim()
-  return /alloc|out of memory/i.test(message)
+  return /bad_alloc|allocate memory|out of memory/i.test(message)
     ? new EnvironmentError({ message, where, hint: "lower batchSize or maxLength" })
     : new BugError({ message, where, why: "ONNX Runtime refused a graph or its inputs" })
 }
@@ -54,8 +54,11 @@ export class Session {
   readonly #inputs: ReadonlyMap<string, Slot>
   readonly #outputs: ReadonlyMap<string, Slot>
 
-  private constructor(session: InferenceSession) {
+  readonly #profiles: boolean
+
+  private constructor(session: InferenceSession, profiles: boolean) {
     this.#session = session
+    this.#profiles = profiles
     this.#inputs = slots(session.inputMetadata)
     this.#outputs = slots(session.outputMetadata)
   }
@@ -74,11 +77,12 @@ export class Session {
         enableMemPattern: false,
         intraOpNumThreads: options.threads,
         interOpNumThreads: 1,
-        logSeverityLevel: 3,
+        // Errors are thrown; the native log would print them a second time.
+        logSeverityLevel: 4,
         extra: { session: { disable_prepacking: "1" } },
         ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile })
       })
-      return new Session(session)
+      return new Session(session, options.profile !== undefined)
     } catch (u) {
       throw toError(u, "loading a graph")
     }
@@ -112,7 +116,7 @@ export class Session {
 
   /** Frees the session's memory; writes the profile where one was asked for. */
   async release(): Promise<void> {
-    this.#session.endProfiling()
+    if (this.#profiles) this.#session.endProfiling()
     await this.#session.release()
   }
 

@@ -18,7 +18,8 @@ interface Lowering<K extends OpName> {
 type Lower<K extends OpName> = (lowering: Lowering<K>) => void
 
 const int = (value: number | boolean): OnnxAttribute => ({ kind: "int", value: Number(value) })
-const float = (value: number): OnnxAttribute => ({ kind: "float", value })
+/** As the file holds it: 32 bits. */
+const float = (value: number): OnnxAttribute => ({ kind: "float", value: Math.fround(value) })
 const text = (value: string): OnnxAttribute => ({ kind: "string", value })
 
 /** One node of the op's own name without attributes. */
