@@ -67,6 +67,7 @@ const compared = (views: readonly RunView[]): Comparison => {
 const figureTable = ({ runs, figures }: Comparison): Table => ({
   header: ["figure", ...runs, ...(runs.length === 2 ? ["change"] : [])],
   numeric: runs.map((_, index) => index + 1).concat(runs.length + 1),
+  named: runs.map((_, index) => index + 1),
   rows: [...figures].map(([name, values]) => {
     const [a, b] = values
     const change = typeof a === "number" && typeof b === "number" ? `${b > a ? "+" : ""}${number(b - a)}` : "-"
@@ -76,6 +77,7 @@ const figureTable = ({ runs, figures }: Comparison): Table => ({
 
 const configTable = ({ runs, config }: Comparison, wide: boolean): Table => ({
   header: ["field", ...runs],
+  named: runs.map((_, index) => index + 1),
   rows: [...config].map(([path, values]) => [
     path,
     ...values.map((value) => (value === undefined ? "-" : wide ? inline(value) : cut(inline(value), 40)))

@@ -31,15 +31,14 @@ const outputs = (theme: Theme, workspace: WorkspacePaths, view: RunView): readon
 
 const nextCommands = (view: RunView): readonly string[] => {
   const model = view.registered[0]
-  // The newest run that an executed stage was compared with, or that a reused result came from.
-  const before = view.stages
-    .map((stage) => stage.reason?.run ?? stage.producedBy)
-    .find((run) => run !== null && run !== undefined && run !== view.run)
+  // The run that the stages which ran were compared with.
+  const before = view.stages.map((stage) => stage.reason?.run).find((run) => run !== undefined && run !== view.run)
+  const allReused = view.stages.every((stage) => stage.state === "reused")
   return [
     `anneal show ${view.run}`,
     ...(before === undefined ? [] : [`anneal compare ${before} ${view.run}`]),
     ...(model === undefined ? [] : [`anneal generate ${model.name}@${model.version} --prompt "..."`]),
-    ...(before === undefined && model === undefined ? [`anneal run ${view.pipeline}   # again: everything is reused`] : [])
+    ...(before === undefined && !allReused ? [`anneal run ${view.pipeline}   # again: everything is reused`] : [])
   ]
 }
 

@@ -91,6 +91,7 @@ const tableOf = (rows: readonly RunRow[], limit: number): Table => {
   return {
     header: ["run", "pipeline", "outcome", "started", "time", "set", ...columns],
     numeric: [4, ...columns.map((_, index) => index + 6)],
+    named: columns.map((_, index) => index + 6),
     rows: rows.map((row) => {
       const time = ms(row)
       const values = figures(row)
@@ -123,7 +124,7 @@ export const runsCommand = Command.make(
   "runs",
   {
     filter: Flag.String("filter").pipe(Flag.withDescription("keep runs where field=value, !=, < or > holds; repeatable"), Flag.atLeast(0)),
-    sort: flags.maybe(Flag.String("sort").pipe(Flag.withDescription("by a field, -field for falling; default -started"))),
+    sort: flags.maybe(Flag.String("sort").pipe(Flag.withDescription("--sort=field, or --sort=-field for falling; default: newest first"))),
     all: Flag.Boolean("all-columns").pipe(Flag.withDescription("every figure"), Flag.withDefault(false)),
     json: flags.json,
     csv: Flag.Boolean("csv").pipe(Flag.withDescription("print CSV with every figure"), Flag.withDefault(false)),
@@ -142,7 +143,7 @@ export const runsCommand = Command.make(
 ).pipe(
   Command.withDescription("All runs, newest first."),
   Command.withExamples([
-    { command: "anneal runs --filter outcome=done --sort evaluate.perplexity", description: "the best finished runs" },
+    { command: "anneal runs --filter outcome=done --sort=evaluate.perplexity", description: "the best finished runs" },
     { command: "anneal runs --csv", description: "for a spreadsheet" }
   ])
 )

@@ -6,11 +6,13 @@ export interface Table {
   readonly rows: readonly (readonly string[])[]
   /** Columns (by position) whose cells are numbers: right-aligned. */
   readonly numeric?: readonly number[]
+  /** Columns whose header is somebody's own name (a run, a figure): never put in capitals. */
+  readonly named?: readonly number[]
 }
 
 const width = (text: string): number => stripVTControlCharacters(text).length
 
-export const textTable = ({ header, rows, numeric = [] }: Table): string => {
+export const textTable = ({ header, rows, numeric = [], named = [] }: Table): string => {
   const widths = header.map((name, column) => Math.max(width(name), ...rows.map((row) => width(row[column] ?? ""))))
   const line = (cells: readonly string[]): string =>
     cells
@@ -20,7 +22,7 @@ export const textTable = ({ header, rows, numeric = [] }: Table): string => {
       })
       .join("  ")
       .trimEnd()
-  return [line(header.map((name) => name.toUpperCase())), ...rows.map(line)].join("\n")
+  return [line(header.map((name, column) => (named.includes(column) ? name : name.toUpperCase()))), ...rows.map(line)].join("\n")
 }
 
 export const markdownTable = ({ header, rows, numeric = [] }: Table): string => {

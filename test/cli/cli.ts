@@ -11,14 +11,11 @@ const bin = join(repository, "bin/anneal.js")
 /** Stages of the user's own: `count` writes a number after `to` steps of `ms` milliseconds, `double` doubles it, `fail` throws. */
 const smallPipeline = `
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
-import { defineStage, pipeline } from "anneal"
-import * as Schema from "effect/Schema"
-import * as Effect from "effect/Effect"
+import { defineStage, pipeline, Schema } from "anneal"
 
-const or = (schema: Schema.Top, value: unknown) => schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value as never)))
 const count = defineStage({
   kind: "count", version: 1,
-  config: Schema.Struct({ to: or(Schema.Int, 5), ms: or(Schema.Int, 1), fail: or(Schema.Boolean, false) }),
+  config: Schema.Struct({ to: Schema.Int, ms: Schema.Int, fail: Schema.optionalKey(Schema.Boolean) }),
   inputs: {}, outputs: { numbers: "numbers" },
   executionOnly: ["ms"],
   run: async (context: any) => {
@@ -38,7 +35,7 @@ const count = defineStage({
   }
 })
 const double = defineStage({
-  kind: "double", version: 1, config: Schema.Struct({ by: or(Schema.Int, 2) }),
+  kind: "double", version: 1, config: Schema.Struct({ by: Schema.Int }),
   inputs: { numbers: "numbers" }, outputs: { doubled: "numbers" },
   run: async (context: any) => {
     appendFileSync("executed.txt", "double\\n")
@@ -47,7 +44,7 @@ const double = defineStage({
     return { summary: "got " + doubled, metrics: { value: doubled, odd: null } }
   }
 })
-export default pipeline("small", { objective: "counts" }, () => { double({ numbers: count({}) }) })
+export default pipeline("small", { objective: "counts" }, () => { double({ numbers: count({}, { to: 5, ms: 1 }) }, { by: 2 }) })
 `
 
 export interface Result {
@@ -85,7 +82,6 @@ export const makeWorkspace = (): Workspace => {
   write("package.json", '{"type":"module"}')
   mkdirSync(join(root, "node_modules"))
   symlinkSync(repository, join(root, "node_modules/anneal"))
-  symlinkSync(join(repository, "node_modules/effect"), join(root, "node_modules/effect"))
   const launch = (env: Readonly<Record<string, string>>, args: readonly string[]) => {
     const { NO_COLOR: _1, FORCE_COLOR: _2, CI: _3, ANNEAL_UI: _4, NODE_OPTIONS: _5, ...clean } = process.env
     const child = spawn(process.execPath, [bin, ...args], { cwd: root, env: { ...clean, LANG: "C.UTF-8", ...env } })
