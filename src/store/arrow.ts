@@ -20,8 +20,7 @@ export const writeTable = async (
 ): Promise<void> => {
   const writer = new RecordBatchFileWriter()
   writer.reset(undefined, schema)
-  const stream = writer.toNodeStream()
-  const written = pipeline(stream, createWriteStream(path))
+  const written = pipeline(writer, createWriteStream(path))
   const batches = async () => {
     for (let from = 0; from < rows; from += batchRows) {
       const to = Math.min(from + batchRows, rows)
@@ -30,9 +29,8 @@ export const writeTable = async (
       // Lets the file stream take what was written, so that the whole table is never held twice.
       await setImmediate()
     }
-    writer.finish()
   }
-  await Promise.all([written, batches().catch((cause: Error) => stream.destroy(cause))])
+  await Promise.all([written, batches().finally(() => writer.finish())])
 }
 
 /** Offsets of a text column are signed 32-bit. */
