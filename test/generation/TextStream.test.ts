@@ -12,7 +12,7 @@ test("bytes of one character are held back until it is whole", async () => {
   const stream = textStream((ids) => tokenizer.decode(ids), [])
   const pieces = tokenizer.encode(text).map(stream.push)
   expect(pieces.join("") + stream.end()).toBe(text)
-  expect(pieces.filter((piece) => piece !== "")).toEqual([...text])
+  expect(pieces.filter((piece) => piece !== "")).toEqual(Array.from(text))
 })
 
 test("an unfinished character appears at the end as a replacement", async () => {
