@@ -1,6 +1,6 @@
 // Every op with a gradient rule against central differences, over plain, broadcast, batched and transposed shapes.
 import { describe, expect, test } from "vitest"
-import { Graph } from "#src/graph/Graph.ts"
+import type { Graph } from "#src/graph/Graph.ts"
 import { opNames } from "#src/graph/infer.ts"
 import { crossEntropy } from "#src/graph/loss.ts"
 import * as e from "#src/graph/ops/elementwise.ts"

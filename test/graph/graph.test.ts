@@ -153,7 +153,6 @@ describe("validate", () => {
   test("finds a shape that inference does not give", () => {
     const node = graph.nodes[0]!
     const wrong = {
-      ...graph,
       inputs: graph.inputs,
       initializers: [],
       outputs: [],
