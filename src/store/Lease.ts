@@ -1,7 +1,19 @@
 // One attempt at a time per key. A lease is a file that names its owner; a dead owner's lease is taken over, and the
 // attempt token fences the former owner: it may not write checkpoints or publish any more.
 import { randomBytes } from "node:crypto"
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
 import { dirname, join } from "node:path"
 import { EnvironmentError } from "#src/domain/Errors.ts"
 import { host, isAlive, type ProcessId, processId } from "./processes.ts"
@@ -86,6 +98,19 @@ const takeAway = (path: string, dead: LeaseRecord): void => {
     }
   }
   rmSync(aside, { force: true })
+}
+
+/** Attempts that go on now; leases of the dead are removed on the way. */
+export const liveAttempts = (workspace: WorkspacePaths): ReadonlySet<string> => {
+  const live = new Set<string>()
+  for (const name of existsSync(workspace.leases) ? readdirSync(workspace.leases) : []) {
+    const path = join(workspace.leases, name)
+    const lease = readLease(path)
+    if (lease === undefined) continue
+    if (isHeld(path, lease)) live.add(lease.attempt)
+    else takeAway(path, lease)
+  }
+  return live
 }
 
 export interface Lease {

@@ -1,7 +1,7 @@
 // Private work folders: one per attempt at a stage. What a stage writes lies here until it is published or thrown away.
 import { mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { leaseFile, readLease } from "./Lease.ts"
+import { liveAttempts } from "./Lease.ts"
 import type { WorkspacePaths } from "./Workspace.ts"
 
 export const hexOf = (digest: string): string => digest.slice(digest.indexOf(":") + 1)
@@ -31,12 +31,12 @@ export const removeEmpty = (path: string): void => {
 
 export const remove = (path: string): void => rmSync(path, { recursive: true, force: true })
 
-/** Removes what crashed attempts left: a work folder exists only while its attempt holds the key's lease. */
+/** Removes what crashed attempts left: a work folder exists only while its attempt holds a lease. */
 export const sweepWork = (workspace: WorkspacePaths): void => {
-  for (const name of namesIn(workspace.work)) {
-    const [hex = "", attempt] = name.split(".")
-    if (readLease(leaseFile(workspace, hex))?.attempt !== attempt) remove(join(workspace.work, name))
-  }
+  // The folders first: one that is made while the leases are read belongs to a lease that is read.
+  const folders = namesIn(workspace.work)
+  const live = liveAttempts(workspace)
+  for (const name of folders) if (!live.has(name.slice(name.indexOf(".") + 1))) remove(join(workspace.work, name))
 }
 
 export const namesIn = (folder: string): readonly string[] => {
