@@ -98,10 +98,9 @@ export const sayDate = (draw: Draw, date: Day): string => {
 const words = { EUR: "euros", USD: "dollars", GBP: "pounds" }
 const signs = { EUR: "€", USD: "$", GBP: "£" }
 
-/** An amount as people write it: cents only where there are some, now and then a comma at the thousands. */
+/** An amount as people write it: cents only where there are some. */
 export const sayAmount = (draw: Draw, { cents, currency }: Amount): string => {
-  const whole = Math.floor(cents / 100).toString()
-  const figure = (whole.length > 3 && draw() < 0.5 ? `${whole.slice(0, -3)},${whole.slice(-3)}` : whole) + decimals(cents, cents % 100 !== 0)
+  const figure = Math.floor(cents / 100) + decimals(cents, cents % 100 !== 0)
   return pick(draw, [`${figure} ${words[currency]}`, `${figure} ${words[currency]}`, `${signs[currency]}${figure}`, `${currency} ${figure}`])
 }
 

@@ -14,7 +14,7 @@ export const files = (): Readonly<Record<string, string>> => {
   return {
     "rows.jsonl": rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
     "base.txt": text,
-    "../models/untrained/tokenizer.json": `${JSON.stringify(makeTokenizer(text, 768), null, 1)}\n`
+    "../models/untrained/tokenizer.json": `${JSON.stringify(makeTokenizer(text, 1024), null, 1)}\n`
   }
 }
 

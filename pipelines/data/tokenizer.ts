@@ -1,5 +1,5 @@
-// The base model's tokenizer in Hugging Face's tokenizer.json form: byte-level BPE whose merges come from base.txt. Every digit is a
-// token of its own, so that dates and amounts can be carried over digit by digit.
+// The base model's tokenizer in Hugging Face's tokenizer.json form: byte-level BPE whose merges come from base.txt. Figures are
+// cut into pairs of digits from the left, one token each, so that a day, a month or half a year is one token wherever it stands.
 
 /** GPT-2's alphabet: each byte as one printable character. */
 const byteCharacters = (): readonly string[] => {
@@ -8,7 +8,7 @@ const byteCharacters = (): readonly string[] => {
   return Array.from({ length: 256 }, (_, b) => String.fromCodePoint(printable(b) ? b : next++))
 }
 
-// What the two pre-tokenizers below cut a text into, digits left out: merges never cross these borders.
+// What the two pre-tokenizers below cut a text into, figures left out: merges never cross these borders.
 const words = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu
 
 interface Word {
@@ -29,7 +29,7 @@ const join = (symbols: readonly string[], left: string, right: string): readonly
 /** The `size` most frequent pairs, one after the other; ties go by code point order. */
 const learnMerges = (text: string, alphabet: readonly string[], size: number): readonly (readonly [string, string])[] => {
   const counts = new Map<string, number>()
-  for (const piece of text.split(/\p{N}/u)) for (const [word] of piece.matchAll(words)) counts.set(word, (counts.get(word) ?? 0) + 1)
+  for (const piece of text.split(/[0-9]/)) for (const [word] of piece.matchAll(words)) counts.set(word, (counts.get(word) ?? 0) + 1)
   const list: Word[] = [...counts].map(([word, count]) => ({
     count,
     symbols: [...new TextEncoder().encode(word)].map((byte) => alphabet[byte] as string)
@@ -51,10 +51,13 @@ const learnMerges = (text: string, alphabet: readonly string[], size: number): r
 
 export const specials = ["<s>", "</s>", "<pad>"]
 
-/** tokenizer.json of `vocabSize` tokens: 3 special ones, 256 bytes, then merges. */
+const digits = [..."0123456789"]
+const digitPairs = digits.flatMap((a) => digits.map((b) => [a, b] as const))
+
+/** tokenizer.json of `vocabSize` tokens: 3 special ones, 256 bytes, 100 pairs of digits, then merges. */
 export const makeTokenizer = (text: string, vocabSize: number) => {
   const alphabet = byteCharacters()
-  const merges = learnMerges(text, alphabet, vocabSize - specials.length - alphabet.length)
+  const merges = [...digitPairs, ...learnMerges(text, alphabet, vocabSize - specials.length - alphabet.length - digitPairs.length)]
   const tokens = [...specials, ...alphabet, ...merges.map((pair) => pair.join(""))]
   return {
     version: "1.0",
@@ -73,7 +76,7 @@ export const makeTokenizer = (text: string, vocabSize: number) => {
     pre_tokenizer: {
       type: "Sequence",
       pretokenizers: [
-        { type: "Digits", individual_digits: true },
+        { type: "Split", pattern: { Regex: "[0-9]{1,2}" }, behavior: "Isolated", invert: false },
         { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true }
       ]
     },
