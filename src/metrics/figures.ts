@@ -1,6 +1,6 @@
 // The figures that rows are scored with. Each is a function of one ratio of sums over rows, so that a figure of any subset or
 // resample of the rows follows from its parts.
-import { perplexity } from "./perplexity.ts"
+import { bitsPerByte, perplexity } from "./perplexity.ts"
 
 export interface Figure {
   readonly better: "lower" | "higher"
@@ -13,6 +13,8 @@ const share: Figure = { better: "higher", of: (part, whole) => part / whole }
 export const figures = {
   /** part: negative log-likelihood in nats; whole: trained tokens. */
   perplexity: { better: "lower", of: perplexity },
+  /** part: nats; whole: bytes of the text that was predicted. */
+  bitsPerByte: { better: "lower", of: bitsPerByte },
   /** part: tokens that the model held most likely; whole: trained tokens. */
   tokenAccuracy: share,
   /** part: answers that match; whole: rows. */
