@@ -40,7 +40,7 @@ export interface SafetensorsHeader {
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Entry = Schema.Struct({ dtype: Schema.String, shape: Schema.Array(Count), data_offsets: Schema.Tuple([Count, Count]) })
 const Header = Schema.Record(Schema.String, Entry)
-const Metadata = Schema.Record(Schema.String, Schema.String)
+const Metadata = Schema.Struct({ __metadata__: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)) })
 
 /** The reference implementation's limit for the header. */
 const maxHeaderBytes = 100_000_000
@@ -91,7 +91,8 @@ export const parseHeader = (json: Uint8Array, fileBytes: number, where: string):
   } catch {
     throw broken(where, "its header is not UTF-8")
   }
-  const { __metadata__: metadata = {}, ...entries } = parseObject(text, where)
+  const { __metadata__, ...entries } = parseObject(text, where)
+  const { __metadata__: metadata = {} } = decodeObject(Metadata, __metadata__ === undefined ? {} : { __metadata__ }, where)
   const dataStart = lengthBytes + json.length
   const tensors = Object.entries(decodeObject(Header, entries, where)).map(([name, { dtype, shape, data_offsets }]): TensorEntry => ({
     name,
@@ -101,7 +102,7 @@ export const parseHeader = (json: Uint8Array, fileBytes: number, where: string):
     end: dataStart + data_offsets[1]
   }))
   checkLayout(tensors, dataStart, fileBytes, where)
-  return { metadata: decodeObject(Metadata, metadata, where), tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])) }
+  return { metadata, tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])) }
 }
 
 export interface TensorShape {
