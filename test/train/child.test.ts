@@ -1,5 +1,5 @@
 // The stage's own process: events, results and errors over IPC, a stop, Ctrl-C of the terminal, and the death of the engine.
-import { fork } from "node:child_process"
+import type { fork } from "node:child_process"
 import { existsSync, readdirSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
