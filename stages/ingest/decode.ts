@@ -78,15 +78,23 @@ export const makeDecode = (config: IngestConfig): Decode => {
     const issue = issuesOf(decoded.failure.issue).issues[0]
     const path = (issue?.path ?? []) as readonly PropertyKey[]
     const field = path.map((key, i) => (typeof key === "number" ? `[${key}]` : `${i === 0 ? "" : "."}${String(key)}`)).join("")
-    return {
-      field,
-      problem: problemOf(issue?.message ?? "", lookup(candidate, path.join(".")), sourceOf(String(path[0]), value), Object.keys(value))
-    }
+    const actual = lookup(candidate, path.join("."))
+    if (actual !== undefined) return { field, problem: problemOf(issue?.message ?? "", actual) }
+    if (path.length === 1) return { field, problem: missing(sourceOf(field, value), value) }
+    return { field, problem: missing(String(path.at(-1)), lookup(candidate, path.slice(0, -1).join("."))) }
   }
 }
 
-const problemOf = (message: string, actual: unknown, source: string, keys: readonly string[]): string => {
-  if (actual === undefined) return `missing: the row has no "${source}", its keys are: ${keys.slice(0, 8).join(", ") || "none"}`
+const missing = (key: string, holder: unknown): string => {
+  if (Array.isArray(holder)) return "missing: the list is empty"
+  return `missing: no "${key}" among the keys ${
+    Object.keys(holder as object)
+      .slice(0, 8)
+      .join(", ") || "(none)"
+  }`
+}
+
+const problemOf = (message: string, actual: unknown): string => {
   const expected = message
     .replace(/^Expected /, "")
     .replace(/^string$/, "text")

@@ -68,7 +68,7 @@ describe("a row that does not fit", () => {
   })
 
   it.each([
-    ['{"instruction":"a"}', "output", 'missing: the row has no "output", its keys are: instruction'],
+    ['{"instruction":"a"}', "output", 'missing: no "output" among the keys instruction'],
     ['{"instruction":null,"output":"b"}', "instruction", "expected text, got null"],
     ['{"instruction":"a","output":5}', "output", 'expected text, got 5; write it as text: "5"'],
     [`{"instruction":"a","output":["${"x".repeat(200)}"]}`, "output", `expected text, got ["${"x".repeat(55)}…`]
@@ -84,8 +84,10 @@ describe("a row that does not fit", () => {
   it.each([
     ['{"messages":[{"role":"tool","content":"x"}]}', "messages[0].role", 'expected "system" | "user" | "assistant", got "tool"'],
     ['{"messages":[{"role":"user","content":null}]}', "messages[0].content", "expected text, got null"],
+    ['{"messages":[{"role":"assistant","tool_calls":[]}]}', "messages[0].content", 'missing: no "content" among the keys role, tool_calls'],
+    ['{"messages":[]}', "messages[0]", "missing: the list is empty"],
     ['{"messages":"hello"}', "messages", 'expected a list, got "hello"'],
-    ['{"text":"hello"}', "messages", 'missing: the row has no "messages", its keys are: text'],
+    ['{"text":"hello"}', "messages", 'missing: no "messages" among the keys text'],
     [
       '{"conversations":[{"from":"observation","value":"x"}]}',
       "messages[0].role",
@@ -139,7 +141,7 @@ describe("a row that does not fit", () => {
     expect((await readRows(c.output("rows"))).rows.length).toBe(2)
     expect(result).toMatchObject({ summary: "2 instruction rows, 1 dropped", metrics: { rows: 2, dropped: 1 } })
     expect(c.logs("warning")).toEqual([
-      `dropped 1 of 3 rows: ${path} line 2, field instruction: missing: the row has no "instruction", its keys are: none`
+      `dropped 1 of 3 rows: ${path} line 2, field instruction: missing: no "instruction" among the keys (none)`
     ])
     expect(await bad(jsonl(["{}"]), { onBadRow: "drop" })).toMatchObject({ message: "no row is left" })
   })

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import type { Row, RowKind } from "#src/domain/rows.ts"
 import type { PromptFormat } from "#src/domain/Tokens.ts"
+import { modelTemplate } from "#src/text/chatTemplate.ts"
 import { encodePrompt, encodeTraining, endTokenIds } from "#src/text/encode.ts"
 import { type PromptFields, promptFields, promptOptions, renderPrompt } from "#src/text/prompt.ts"
 import { loadTokenizer } from "#src/text/Tokenizer.ts"
@@ -149,6 +150,15 @@ describe("the prompt at inference is a prefix of the training ids", () => {
 })
 
 describe.skipIf(!hasShared)("chat templates of real models (needs the shared data)", () => {
+  it("Llama 3.2 shows the pinned date, not today's", () => {
+    const source = readFileSync(shared("data/tokenizers/chat-templates/meta-llama-Llama-3.2-3B-Instruct.jinja"), "utf8")
+    const template = modelTemplate(source, { bos_token: "<s>", eos_token: "</s>" }, "2025-01-01")
+    expect(template([{ role: "user", content: "q" }], true)).toBe(
+      "<s><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: 01 Jan 2025\n\n<|eot_id|>" +
+        "<|start_header_id|>user<|end_header_id|>\n\nq<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+  })
+
   const real = [
     ["Qwen-Qwen2.5-7B-Instruct", ["<|im_start|>", "<|im_end|>"], "Hi there<|im_end|>Bye<|im_end|>"],
     ["google-gemma-2-2b-it", ["<start_of_turn>", "<end_of_turn>"], "Hi there<end_of_turn>Bye<end_of_turn>"],
