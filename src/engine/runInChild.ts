@@ -77,7 +77,11 @@ const outcomeOf = (
     return Effect.fail(decodeError(last.error))
   }
   if (control.level() === "now") return Effect.fail(new InterruptedError({ message: "stopped at once", where: task.stage }))
-  const lines = log.lastLines(5)
+  // Frames of a stack trace stay in the file.
+  const lines = log
+    .lastLines(100)
+    .filter((line) => !/^\s*(at |\d+: |-{3,})/.test(line))
+    .slice(-5)
   return Effect.fail(
     new CrashError({
       message: signal === null ? `its process ended with exit code ${code} without a result` : `its process was killed by ${signal}`,

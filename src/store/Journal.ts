@@ -1,11 +1,12 @@
 // The journal of a run: append-only lines of RunEvent, the truth that everything else is built from.
 // Readers take a file that is still being written: a torn last line and events of later versions are skipped.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs"
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs"
 import { open } from "node:fs/promises"
 import { dirname } from "node:path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { RunEvent, type RunEventBody } from "#src/domain/RunEvent.ts"
+import { makeFolder } from "./makeFolder.ts"
 import { isAlive } from "./processes.ts"
 
 export interface Journal {
@@ -18,7 +19,7 @@ export interface Journal {
 
 /** Opens a new journal. Errors: Node's (EEXIST where the run's name is taken). */
 export const createJournal = (path: string, run: string): Journal => {
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   const fd = openSync(path, "ax")
   let seq = 0
   let failure: unknown

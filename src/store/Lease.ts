@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto"
 import {
   existsSync,
   linkSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -16,6 +15,7 @@ import {
 } from "node:fs"
 import { dirname, join } from "node:path"
 import { EnvironmentError } from "#src/domain/Errors.ts"
+import { makeFolder } from "./makeFolder.ts"
 import { host, isAlive, type ProcessId, processId } from "./processes.ts"
 import type { WorkspacePaths } from "./Workspace.ts"
 
@@ -126,7 +126,7 @@ export interface Lease {
 /** Takes the lease of `hex` (a key's digits), or tells who holds it. Errors: EnvironmentError's causes (full disk, read-only). */
 export const tryAcquire = (workspace: WorkspacePaths, hex: string, run: string): Lease | { readonly heldBy: LeaseRecord } => {
   const path = leaseFile(workspace, hex)
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   const mine: LeaseRecord = { ...processId(process.pid), host, attempt: randomBytes(6).toString("hex"), run }
   for (;;) {
     if (create(path, mine)) return held(path, mine)

@@ -1,6 +1,7 @@
 // The log file of a stage in a run: its own words, and what native code writes to stdout and stderr.
-import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync } from "node:fs"
+import { appendFileSync, closeSync, openSync, readFileSync } from "node:fs"
 import { dirname } from "node:path"
+import { makeFolder } from "./makeFolder.ts"
 
 export interface StageLog {
   readonly path: string
@@ -12,7 +13,7 @@ export interface StageLog {
 }
 
 export const openLog = (path: string): StageLog => {
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   const fd = openSync(path, "a")
   return {
     path,

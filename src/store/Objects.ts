@@ -1,9 +1,10 @@
 // The store of results: immutable files and folders under the digest of their bytes, each with a record of its files
 // (size, sha256, stat) beside it. A look-up proves that nothing changed by stat, and reads the bytes only where a stat differs.
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { open, readdir } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { StageError } from "#src/domain/Errors.ts"
+import { makeFolder } from "./makeFolder.ts"
 import { type Digest, digestOf, type FileEntry, fileStat, filesBelow, hashFile, sameStat } from "./digest.ts"
 import { hexOf } from "./Work.ts"
 import type { WorkspacePaths } from "./Workspace.ts"
@@ -82,7 +83,7 @@ export const publishObject = async (workspace: WorkspacePaths, from: string, whe
     rmSync(from, { recursive: true, force: true })
     return found
   }
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   rmSync(path, { recursive: true, force: true })
   renameSync(from, path)
   // The rename changed the ctimes: the record holds the stats of the object where it lies.

@@ -1,7 +1,8 @@
 // Version numbers of registered models, and the alias moves that people make by hand (those of runs stand in their journals).
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { AliasMoved } from "#src/domain/RunEvent.ts"
+import { makeFolder } from "./makeFolder.ts"
 import { readJournal } from "./Journal.ts"
 import { namesIn } from "./Work.ts"
 import type { WorkspacePaths } from "./Workspace.ts"
@@ -23,7 +24,7 @@ const keyOf = (path: string): string | undefined => {
  */
 export const reserveVersion = (workspace: WorkspacePaths, name: string, key: string): number => {
   const folder = join(workspace.registry, "versions", name)
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   for (;;) {
     const versions = namesIn(folder).map((file) => Number.parseInt(file, 10))
     const mine = versions.find((version) => keyOf(join(folder, `${version}.json`)) === key)
@@ -40,7 +41,7 @@ export const reserveVersion = (workspace: WorkspacePaths, name: string, key: str
 
 /** Notes an alias move that no run made. */
 export const noteAlias = (workspace: WorkspacePaths, name: string, alias: string, version: number): typeof AliasMoved.Type => {
-  mkdirSync(workspace.registry, { recursive: true })
+  makeFolder(workspace.registry)
   const path = aliasJournal(workspace)
   const event = {
     _tag: "AliasMoved",

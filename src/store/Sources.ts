@@ -1,6 +1,7 @@
 // Digests of what comes from outside: source files and base model folders. A file is read again only when its stat changed.
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
+import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
+import { makeFolder } from "./makeFolder.ts"
 import { type Digest, digestOf, type FileEntry, fileStat, filesBelow, type FileStat, hashFile, isSettled, sameStat } from "./digest.ts"
 import type { WorkspacePaths } from "./Workspace.ts"
 
@@ -48,7 +49,7 @@ export const openSources = (workspace: WorkspacePaths): Sources => {
     },
     save: () => {
       if (!changed) return
-      mkdirSync(dirname(workspace.sources), { recursive: true })
+      makeFolder(dirname(workspace.sources))
       writeFileSync(`${workspace.sources}.${process.pid}.tmp`, JSON.stringify(Object.fromEntries(memo)))
       renameSync(`${workspace.sources}.${process.pid}.tmp`, workspace.sources)
     }

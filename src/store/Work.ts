@@ -1,6 +1,7 @@
 // Private work folders: one per attempt at a stage. What a stage writes lies here until it is published or thrown away.
-import { mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs"
+import { readdirSync, rmdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import { makeFolder } from "./makeFolder.ts"
 import { liveAttempts } from "./Lease.ts"
 import type { WorkspacePaths } from "./Workspace.ts"
 
@@ -15,10 +16,8 @@ export const workFolder = (workspace: WorkspacePaths, key: string, attempt: stri
 export const checkpointFolder = (workspace: WorkspacePaths, key: string): string => join(workspace.checkpoints, hexOf(key))
 
 export const makeWork = (workDir: string): void => {
-  mkdirSync(join(workDir, "out"), { recursive: true })
+  makeFolder(join(workDir, "out"))
 }
-
-export const makeFolder = (path: string): void => void mkdirSync(path, { recursive: true })
 
 /** Removes a folder that nothing was put in. */
 export const removeEmpty = (path: string): void => {

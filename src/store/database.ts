@@ -1,9 +1,9 @@
 // The catalog's database file: opened late, closed early, retried while another process holds its lock.
 // DuckDB must never have one file open twice in a process (it would drop its lock): opens of a path are queued here.
-import { mkdirSync } from "node:fs"
 import { dirname } from "node:path"
 import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api"
 import { EnvironmentError } from "#src/domain/Errors.ts"
+import { makeFolder } from "./makeFolder.ts"
 
 export interface Database {
   readonly rows: <R>(sql: string, values?: readonly DuckDBValue[]) => Promise<readonly R[]>
@@ -76,7 +76,7 @@ const databaseOf = (connection: DuckDBConnection): Database => ({
 
 const openPatiently = async (path: string, access: "read" | "write") => {
   const { DuckDBInstance } = await import("@duckdb/node-api")
-  if (access === "write" && path !== memory) mkdirSync(dirname(path), { recursive: true })
+  if (access === "write" && path !== memory) makeFolder(dirname(path))
   const options = {
     threads: "1",
     autoinstall_known_extensions: "false",
