@@ -12,6 +12,7 @@ import { asError, Exit } from "./command.ts"
 import { compareCommand } from "./compare.ts"
 import { doctorCommand } from "./doctor.ts"
 import { exportCommand } from "./export.ts"
+import { generateCommand } from "./generate.ts"
 import { presenter } from "./help.ts"
 import { initCommand } from "./init.ts"
 import { logsCommand } from "./logs.ts"
@@ -41,6 +42,7 @@ const root = Command.make("anneal").pipe(
     compareCommand,
     logsCommand,
     modelsCommand,
+    generateCommand,
     exportCommand,
     doctorCommand,
     initCommand

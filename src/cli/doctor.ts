@@ -46,12 +46,13 @@ const checks = (workspace: WorkspacePaths, pipeline: string | undefined): readon
     return `${process.versions.node}, anneal ${version}`
   }),
   check("onnxruntime", "reinstall: npm ci (glibc 2.28 or newer is needed on Linux)", async () => {
-    const { env } = await import("onnxruntime-node")
-    return `loads, version ${env.versions.node ?? env.versions.common}`
+    const [, { runtimeFacts }] = await Promise.all([import("#src/runtime/Session.ts"), import("#stages/facts.ts")])
+    return `loads, version ${runtimeFacts({ device: "cpu", dtype: "float32" })["onnxruntime"]}`
   }),
   check("duckdb", "reinstall: npm ci, with optional dependencies", async () => {
-    const { version: duckdb } = await import("@duckdb/node-api")
-    return `loads, ${duckdb()}`
+    const { memory, withDatabase } = await import("#src/store/database.ts")
+    const [row] = await withDatabase(memory, "write", (db) => db.rows<{ readonly version: string }>("select version() as version"))
+    return `loads, ${row?.version}`
   }),
   check("artifacts", "choose a writable folder with --artifacts <folder>", () => {
     if (existsSync(workspace.artifacts)) accessSync(workspace.artifacts, constants.R_OK | constants.W_OK)

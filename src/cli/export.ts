@@ -4,13 +4,13 @@ import { dirname, resolve } from "node:path"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { DataError, UsageError } from "#src/domain/Errors.ts"
+import { UsageError } from "#src/domain/Errors.ts"
 import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { handler } from "./command.ts"
 import { openWorkspace } from "./context.ts"
 import * as flags from "./flags.ts"
-import { findModelFolder } from "./modelFolder.ts"
+import { baseFinder, findModelFolder } from "./modelFolder.ts"
 import { note, print } from "./output.ts"
 
 const refuseTaken = (target: string): void => {
@@ -18,32 +18,15 @@ const refuseTaken = (target: string): void => {
   throw new UsageError({ message: `${target} is not empty`, why: "export overwrites nothing", hint: "give a new folder" })
 }
 
-/** The adapter worked into its base: a whole model. The base must be the one that the adapter was trained on. */
+/** The adapter worked into its base: a whole model. */
 const merge = async (workspace: WorkspacePaths, folder: string, info: ModelInfo, target: string): Promise<void> => {
-  const base = resolve(workspace.root, info.base.path)
-  const { openSources } = await import("#src/store/Sources.ts")
-  const digest = existsSync(base) ? (await openSources(workspace).digest(base)).digest : undefined
-  if (digest !== info.base.digest) {
-    throw new DataError({
-      message:
-        digest === undefined
-          ? `the base model's folder is gone: ${info.base.path}`
-          : `the base model in ${info.base.path} is another one now`,
-      where: folder,
-      why: "an adapter only fits the base that it was trained on",
-      hint: "bring that folder back, or export the adapter alone with --format peft"
-    })
-  }
-  const [{ loadModel }, { loadAdapter }, { mergeLora }, { saveModel }, { completeModelFolder }] = await Promise.all([
-    import("#src/models/load.ts"),
-    import("#src/adapters/peft.ts"),
-    import("#src/adapters/lora.ts"),
+  const [{ openModel }, { saveModel }, { completeModelFolder }] = await Promise.all([
+    import("#src/runtime/RunnableModel.ts"),
     import("#src/models/save.ts"),
     import("#src/runtime/ModelFolder.ts")
   ])
-  const { model, weights } = await loadModel(base)
-  const adapter = await loadAdapter(folder, model)
-  await saveModel(target, model, mergeLora(model, adapter.config, weights, adapter.weights))
+  const { model, parameters } = await openModel(folder, baseFinder(workspace))
+  await saveModel(target, model, { read: (name) => parameters[name] as Float32Array })
   await completeModelFolder(target, folder, { ...info, method: "full" })
 }
 

@@ -117,14 +117,14 @@ const placeIn = (stack: string, file: string): string | undefined => {
 const own = /^(.*)\/(?:dist|src)\//.exec(fileURLToPath(import.meta.url))?.[1] ?? ""
 const isOwn = (path: string): boolean => ["dist", "src", "stages"].some((folder) => path.startsWith(`${own}/${folder}/`))
 
-/** Node does not say where plain JavaScript fails to parse; a parser does. */
+/** Node does not say where plain JavaScript fails to parse; the parser that keys users' stages does: "... (line:column)". */
 const syntaxPlace = async (file: string): Promise<string | undefined> => {
-  const { parse } = await import("acorn")
+  const { digestModule } = await import("#src/engine/moduleSyntax.ts")
   try {
-    parse(readFileSync(file, "utf8"), { ecmaVersion: "latest", sourceType: "module" })
+    digestModule(readFileSync(file, "utf8"), file)
     return undefined
   } catch (error) {
-    const line = (error as { readonly loc?: { readonly line: number } }).loc?.line
+    const line = /\((\d+):\d+\)$/.exec((error as Error).message)?.[1]
     return line === undefined ? undefined : `${shown(file)}:${line}`
   }
 }

@@ -1,8 +1,10 @@
-// A model as the command line names it: a registered name, name@version, name@alias, or a folder.
+// A model as the command line names it: a registered name, name@version, name@alias, or a folder; and the base of an adapter.
 import { existsSync, statSync } from "node:fs"
 import { isAbsolute, join, resolve } from "node:path"
-import { UsageError } from "#src/domain/Errors.ts"
+import { DataError, UsageError } from "#src/domain/Errors.ts"
+import type { FindBase } from "#src/runtime/RunnableModel.ts"
 import { objectPath } from "#src/store/Objects.ts"
+import { openSources } from "#src/store/Sources.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { findModel } from "./models.ts"
 
@@ -25,3 +27,19 @@ export const findModelFolder = async (workspace: WorkspacePaths, reference: stri
   const model = await findModel(workspace, reference)
   return { title: `${model.name}@${model.version}`, folder: objectPath(workspace, model.digest) }
 }
+
+/** Finds an adapter's base where anneal.json says, and refuses one that changed since: the adapter would not fit it. */
+export const baseFinder =
+  (workspace: WorkspacePaths): FindBase =>
+  async ({ path, digest }) => {
+    const folder = resolve(workspace.root, path)
+    const found = existsSync(folder) ? (await openSources(workspace).digest(folder)).digest : undefined
+    if (found === digest) return folder
+    throw new DataError({
+      message:
+        found === undefined ? `the adapter's base model is gone: ${path}` : `the base model in ${path} is not the one of the training`,
+      where: folder,
+      why: "an adapter only fits the base that it was trained on",
+      hint: "bring that folder back as it was"
+    })
+  }

@@ -1,29 +1,13 @@
 // The scores artifact as people read it: the model beside its untouched base, and sampled answers before and after.
 import { readFileSync } from "node:fs"
 import * as Schema from "effect/Schema"
+import { Scores } from "#src/domain/Scores.ts"
 import type { RunView } from "#src/domain/RunView.ts"
 import { cut, number } from "#src/report/format.ts"
 import { textTable } from "#src/report/table.ts"
 import type { Theme } from "#src/report/Theme.ts"
 import { objectPath } from "#src/store/Objects.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
-
-export const Scores = Schema.Struct({
-  metrics: Schema.Record(
-    Schema.String,
-    Schema.Struct({
-      model: Schema.NullOr(Schema.Finite),
-      baseline: Schema.NullOr(Schema.Finite),
-      better: Schema.Literals(["lower", "higher"])
-    })
-  ),
-  rows: Schema.Int,
-  tokens: Schema.Int,
-  samples: Schema.Array(
-    Schema.Struct({ id: Schema.String, prompt: Schema.String, reference: Schema.String, baseline: Schema.String, model: Schema.String })
-  )
-})
-export type Scores = typeof Scores.Type
 
 /** The scores of each stage of a run that made some, whether made or reused. */
 export const scoresOf = (workspace: WorkspacePaths, view: RunView): ReadonlyMap<string, Scores> =>

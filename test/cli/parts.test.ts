@@ -2,7 +2,8 @@
 import { expect, test } from "vitest"
 import { commandAgain } from "#src/cli/again.ts"
 import { differences, flatten } from "#src/cli/difference.ts"
-import { comparison, sampledAnswers, type Scores } from "#src/cli/scores.ts"
+import { comparison, sampledAnswers } from "#src/cli/scores.ts"
+import type { Scores } from "#src/domain/Scores.ts"
 import { makeTheme } from "#src/report/Theme.ts"
 
 test("the command that goes on keeps what was set and drops what belongs to one attempt", () => {
