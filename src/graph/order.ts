@@ -8,7 +8,8 @@ export interface Listed {
   readonly outputs: readonly string[]
 }
 
-const producersOf = (nodes: readonly Listed[]): readonly (readonly number[])[] => {
+/** For each node the indices of the nodes that it reads from. */
+export const producersOf = (nodes: readonly Listed[]): readonly (readonly number[])[] => {
   const producer = new Map(nodes.flatMap((node, i) => node.outputs.map((name) => [name, i] as const)))
   return nodes.map((node) => [...new Set(node.inputs.flatMap((name) => producer.get(name) ?? []))])
 }
@@ -39,23 +40,4 @@ const live = <N extends Listed>(nodes: readonly N[], outputs: readonly string[])
     return needed
   })
   return kept.toReversed()
-}
-
-/** Indices of nodes in the order in which ONNX Runtime runs a model that lists them like this. */
-export const executionOrder = (nodes: readonly Listed[]): readonly number[] => {
-  const producers = producersOf(nodes)
-  const read = new Set(producers.flat())
-  const stack = nodes.flatMap((_, i) => (read.has(i) ? [] : [{ node: i, done: false }]))
-  const entered = new Set<number>()
-  const order: number[] = []
-  for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-    const { node, done } = top
-    if (done) order.push(node)
-    else if (!entered.has(node)) {
-      entered.add(node)
-      stack.push({ node, done: true })
-      for (const from of producers[node]!.toSorted((a, b) => a - b)) stack.push({ node: from, done: false })
-    }
-  }
-  return order
 }

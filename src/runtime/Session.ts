@@ -53,7 +53,6 @@ export class Session {
   readonly #session: InferenceSession
   readonly #inputs: ReadonlyMap<string, Slot>
   readonly #outputs: ReadonlyMap<string, Slot>
-
   readonly #profiles: boolean
 
   private constructor(session: InferenceSession, profiles: boolean) {
@@ -79,7 +78,7 @@ export class Session {
         interOpNumThreads: 1,
         // Errors are thrown; the native log would print them a second time.
         logSeverityLevel: 4,
-        extra: { session: { disable_prepacking: "1" } },
+        extra: { "session.disable_prepacking": "1" },
         ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile })
       })
       return new Session(session, options.profile !== undefined)
@@ -130,8 +129,9 @@ export class Session {
 
   #slot(slots: ReadonlyMap<string, Slot>, name: string): Slot {
     const slot = slots.get(name)
-    if (slot === undefined)
+    if (slot === undefined) {
       throw new BugError({ message: `the graph has no ${name}`, where: "session", why: `it has ${[...slots.keys()].join(", ")}` })
+    }
     return slot
   }
 }
