@@ -25,6 +25,8 @@ export type PromptFields =
 
 /** @throws DataError where the template does not fit the row kind or the base has no chat_template */
 export const promptOptions = (format: PromptFormat, tokenizer: Tokenizer): PromptOptions => {
+  // A text is no prompt: no template touches it.
+  if (format.rowKind === "text") return { format, tokenizer }
   if (format.template === "chatml") return { format, tokenizer, template: chatml }
   if (format.template === "model") {
     if (tokenizer.chatTemplate === undefined) {

@@ -16,8 +16,11 @@ export const renderChat = (messages: readonly ChatMessage[], template: ChatTempl
   messages.forEach((message, i) => {
     if (message.role !== "assistant") return
     const before = continued(shown, template(messages.slice(0, i), true), i)
-    const turn = continued(before, template(messages.slice(0, i + 1), false), i).slice(before.length)
-    const { answer, eos } = answerPart(turn, message.content, tokenizer, i)
+    const turnOf = (content: string) => {
+      const turn: ChatMessage = { role: "assistant", content }
+      return continued(before, template([...messages.slice(0, i), turn], false), i).slice(before.length)
+    }
+    const { answer, eos } = answerPart(turnOf, message.content, tokenizer, i)
     segments.push({ text: before.slice(shown.length), trained: false, eos: false }, { text: answer, trained: true, eos })
     shown = before + answer
   })
@@ -37,14 +40,20 @@ const continued = (beginning: string, whole: string, at: number): string => {
   throw broken(at, "it changes what it showed of earlier messages")
 }
 
+// No text of a row holds it, no template trims it.
+const marker = "\u0000"
+
 // The part of the assistant's turn that is trained: the answer and, where the template closes the turn with a special token,
 // that token; otherwise the tokenizer's own end of sequence follows the answer, so that generation knows where to stop.
-const answerPart = (turn: string, content: string, tokenizer: Tokenizer, at: number) => {
-  const written = [content, content.trim()].find((text) => turn.includes(text))
-  if (written === undefined) throw broken(at, "it does not show the assistant's message as it is written")
-  const end = turn.indexOf(written) + written.length
-  const closing = [...tokenizer.specialTokens.keys()].find((token) => turn.startsWith(token, end))
-  return { answer: turn.slice(0, end + (closing?.length ?? 0)), eos: closing === undefined }
+// Where the answer stands is found by showing a marker in its place: an answer may well repeat what the template writes.
+const answerPart = (turnOf: (content: string) => string, content: string, tokenizer: Tokenizer, at: number) => {
+  const [opening = "", closing, ...more] = turnOf(marker).split(marker)
+  const turn = turnOf(content)
+  if (closing === undefined || more.length > 0 || ![content, content.trim()].some((text) => turn === opening + text + closing)) {
+    throw broken(at, "it does not show the assistant's message as it is written")
+  }
+  const end = [...tokenizer.specialTokens.keys()].find((token) => closing.startsWith(token))
+  return { answer: turn.slice(0, turn.length - closing.length + (end?.length ?? 0)), eos: end === undefined }
 }
 
 const broken = (at: number, why: string) =>

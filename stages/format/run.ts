@@ -82,6 +82,8 @@ const check = (part: string, rows: readonly Row[], { overlong, table }: Formatte
 
 const some = (ids: readonly string[]): string => ids.slice(0, 3).join(", ") + (ids.length > 3 ? " …" : "")
 
+const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
+
 const warnings = (
   part: string,
   rows: readonly Row[],
@@ -90,8 +92,8 @@ const warnings = (
   base: BaseText
 ): readonly string[] => {
   const { overlong, untrained } = formatted
-  const special = [...base.tokenizer.specialTokens.keys()]
-  const marked = rows.filter((row) => textsOf(row).some(([, text]) => special.some((token) => text.includes(token)))).map((row) => row.id)
+  const special = new RegExp([...base.tokenizer.specialTokens.keys()].map(escaped).join("|") || "(?!)")
+  const marked = rows.filter((row) => textsOf(row).some(([, text]) => special.test(text))).map((row) => row.id)
   const done = { drop: "dropped", truncate: "truncated", split: "split", error: "refused" }[config.onOverlong]
   return [
     ...(overlong.length === 0

@@ -95,6 +95,29 @@ describe("chat", () => {
     expect(endTokenIds(options, [257])).toEqual([257])
   })
 
+  it("finds the answer where the template's own words repeat it, and refuses one that rewrites it", async () => {
+    const source = (content: string) => `{% for m in messages %}<{{ m.role }}>{{ ${content} }}</{{ m.role }}>{% endfor %}`
+    const answered = {
+      id: "1",
+      messages: [
+        { role: "user", content: "q" },
+        { role: "assistant", content: "s" }
+      ]
+    } as const
+    const plain = promptOptions(format("model", "chat"), await loadTokenizer(tinyBase({ chatTemplate: source("m.content") })))
+    expect(trainedText(answered, plain)).toBe("<assistant>s</s>")
+    const upper = promptOptions(format("model", "chat"), await loadTokenizer(tinyBase({ chatTemplate: source("m.content | upper") })))
+    expect(() => encodeTraining(answered, upper)).toThrow(
+      expect.objectContaining({ why: "it does not show the assistant's message as it is written" })
+    )
+  })
+
+  it("touches no text rows", async () => {
+    const options = promptOptions(format("model", "text"), await loadTokenizer(tinyBase({ special: ["<|im_end|>"] })))
+    expect(encodeTraining({ id: "1", text: "a" }, options).tokens).toEqual([256, 97, 257])
+    expect(endTokenIds(options, [257])).toEqual([257])
+  })
+
   it("puts the system prompt first where the row has none", async () => {
     const tokenizer = await loadTokenizer(tinyBase())
     const options = promptOptions(format("chatml", "instruction", { systemPrompt: "Be brief." }), tokenizer)
