@@ -84,7 +84,7 @@ describe("generation", () => {
       asked.push(base)
       return base.path
     })
-    expect(asked).toEqual([{ path: folder, digest: "sha256:base" }])
+    expect(asked).toEqual([{ path: folder, digest: "sha256:baseline" }])
     expect(merged.info?.method).toBe("lora")
     const found = await generate(merged, 4)
     expect(found).not.toEqual(await generate(runnable, 4))

@@ -73,7 +73,7 @@ export const tinyAdapter = async (base: string, seed: number) => {
   }
   const folder = mkdtempSync(join(tmpdir(), "anneal-adapter-"))
   await saveAdapter(folder, model, { ...adapterShape, loraDropout: 0, baseModel: base }, weights)
-  await completeModelFolder(folder, base, tinyInfo({ path: base, digest: "sha256:base" }, "lora"))
+  await completeModelFolder(folder, base, tinyInfo({ path: base, digest: "sha256:baseline" }, "lora"))
   return { folder, weights }
 }
 
@@ -81,6 +81,6 @@ export const tinyAdapter = async (base: string, seed: number) => {
 export const tinyFull = async (base: string, seed: number): Promise<string> => {
   const folder = mkdtempSync(join(tmpdir(), "anneal-full-"))
   cpSync(await tinyModelFolder(seed), folder, { recursive: true })
-  await completeModelFolder(folder, base, tinyInfo({ path: base, digest: "sha256:base" }, "full"))
+  await completeModelFolder(folder, base, tinyInfo({ path: base, digest: "sha256:baseline" }, "full"))
   return folder
 }
