@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import { DataError } from "#src/domain/Errors.ts"
 import { decodeObject } from "#src/formats/decode.ts"
 import type { HfConfig } from "#src/formats/hfConfig.ts"
-import { add, mul } from "#src/graph/ops/elementwise.ts"
+import { add, greater, mul, where } from "#src/graph/ops/elementwise.ts"
 import { gather } from "#src/graph/ops/index.ts"
 import { matMul } from "#src/graph/ops/matmul.ts"
 import { rmsNorm, rotaryEmbedding, silu, softmax } from "#src/graph/ops/nn.ts"
@@ -194,10 +194,17 @@ const parametersOf = (config: LlamaConfig): readonly Parameter[] => {
   ]
 }
 
-/** Additive causal mask [1, 1, T, T]: a finite number instead of -infinity, so that nothing can become NaN. */
+/** Additive causal mask [T, T], made in the graph: as a constant it would be the largest part of a long sequence's model. */
 const causalMask = (graph: GraphBuilder, T: number): Value => {
-  const mask = Float32Array.from({ length: T * T }, (_, i) => (i % T > Math.floor(i / T) ? -3.4028234663852886e38 : 0))
-  return graph.constant(mask, "float32", [1, 1, T, T])
+  const places = (shape: readonly number[]): Value =>
+    graph.constant(
+      BigInt64Array.from({ length: T }, (_, i) => BigInt(i)),
+      "int64",
+      shape
+    )
+  // Finite instead of -infinity, so that nothing can become NaN.
+  const lowest = graph.constant(-3.4028234663852886e38, "float32", [])
+  return where(greater(places([1, T]), places([T, 1])), lowest, graph.constant(0, "float32", []))
 }
 
 /** 0 .. T-1 for each of B rows. */
