@@ -4,7 +4,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { UsageError } from "#src/domain/Errors.ts"
 import type { RunView } from "#src/domain/RunView.ts"
-import { cut, inline, number } from "#src/report/format.ts"
+import { cut, harmless, inline, number } from "#src/report/format.ts"
 import { markdownTable, type Table, textTable } from "#src/report/table.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { handler } from "./command.ts"
@@ -95,7 +95,7 @@ const text = (found: Comparison, table: (table: Table) => string, wide: boolean)
 
 const samplesText = (runs: readonly string[], shown: readonly Sample[], wide: boolean): string => {
   const width = Math.max(6, ...runs.map((run) => run.length))
-  const line = (name: string, value: string): string => `${name.padEnd(width)}  ${wide ? value : cut(value, 100)}`
+  const line = (name: string, value: string): string => `${name.padEnd(width)}  ${harmless(wide ? value : cut(value, 100))}`
   return shown
     .map((sample) =>
       [

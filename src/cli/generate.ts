@@ -4,6 +4,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { UsageError } from "#src/domain/Errors.ts"
 import type { PromptFormat } from "#src/domain/Tokens.ts"
+import { harmless } from "#src/report/format.ts"
 import type { Sampling } from "#src/runtime/sampling.ts"
 import { handler } from "./command.ts"
 import { openWorkspace } from "./context.ts"
@@ -76,7 +77,7 @@ export const generateCommand = Command.make(
     let answer = ""
     const show = (piece: string): void => {
       answer += piece
-      if (!input.json) process.stdout.write(piece)
+      if (!input.json) process.stdout.write(process.stdout.isTTY ? harmless(piece) : piece)
     }
     const generator = new Generator(runnable, { batchSize: 1, threads: input.threads ?? 0 })
     const [generated] = await generator.generate([prompt], {

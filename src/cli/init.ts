@@ -1,5 +1,5 @@
 // `anneal init [folder]`: a small project to start from: package.json, the quickstart pipeline with its data and base model, a README.
-import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, writeFileSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -31,10 +31,12 @@ const packageName = (folder: string): string =>
     .replaceAll(/[^a-z0-9._-]+/g, "-")
     .replace(/^[._-]+/, "") || "project"
 
+/** The quickstart pipeline and what it reads, as they lie in the package. */
+const copied = ["pipelines/quickstart.ts", "pipelines/data/rows.jsonl", "pipelines/models/base"]
+
 const init = (folder: string): void => {
   const target = resolve(folder)
   const name = packageName(target)
-  const source = join(packageFolder, "pipelines")
   const written: Readonly<Record<string, string>> = {
     "package.json": manifest(name),
     "README.md": readme(name),
@@ -50,12 +52,7 @@ const init = (folder: string): void => {
       hint: "anneal init <new folder>"
     })
   }
-  mkdirSync(join(target, "pipelines"), { recursive: true })
-  for (const entry of readdirSync(source)) {
-    if (entry === "quickstart.ts" || entry === "data" || entry === "models") {
-      cpSync(join(source, entry), join(target, "pipelines", entry), { recursive: true })
-    }
-  }
+  for (const path of copied) cpSync(join(packageFolder, path), join(target, path), { recursive: true })
   for (const [path, text] of Object.entries(written)) if (!kept.includes(path)) writeFileSync(join(target, path), text)
   print(`made ${target}: ${[...Object.keys(written).filter((path) => !kept.includes(path)), "pipelines/"].join(", ")}`)
   const there = resolve(".") === target ? "" : `cd ${folder} && `

@@ -7,29 +7,23 @@ import { objectPath } from "#src/store/Objects.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { comparison, sampledAnswers, scoresOf } from "./scores.ts"
 
-interface Registered {
-  readonly name: string
-  readonly version: number
-  readonly path: string
-}
+const path = (workspace: WorkspacePaths, digest: string): string => relative(process.cwd(), objectPath(workspace, digest))
 
-/** Models that the run registered, or that it would have: a reused register stage says its version in its summary only. */
-const registered = (workspace: WorkspacePaths, view: RunView): readonly Registered[] =>
-  view.registered.map(({ name, version, digest }) => ({ name, version, path: relative(process.cwd(), objectPath(workspace, digest)) }))
-
+/** Registered versions, then the other outputs that no stage of the run took. */
 const outputs = (theme: Theme, workspace: WorkspacePaths, view: RunView): readonly string[] => {
   const needed = new Set(view.stages.flatMap((stage) => stage.needs))
-  return view.stages
+  const named = new Set(view.registered.map((model) => model.digest))
+  const last = view.stages
     .filter((stage) => !needed.has(stage.id))
-    .flatMap((stage) =>
-      stage.outputs.map(
-        (output) =>
-          `${stage.id}.${output.name} ${theme.arrow} ${relative(process.cwd(), objectPath(workspace, output.digest))}  (${output.kind} ${short(output.digest)})`
-      )
-    )
+    .flatMap((stage) => stage.outputs.map((output) => ({ ...output, title: `${stage.id}.${output.name}` })))
+    .filter((output) => !named.has(output.digest))
+  return [
+    ...view.registered.map(({ name, version, digest }) => `registered ${name}@${version} ${theme.arrow} ${path(workspace, digest)}`),
+    ...last.map(({ title, kind, digest }) => `${title} ${theme.arrow} ${path(workspace, digest)}  (${kind} ${short(digest)})`)
+  ]
 }
 
-const nextCommands = (view: RunView): readonly string[] => {
+const nextCommands = (view: RunView, again: string): readonly string[] => {
   const model = view.registered[0]
   // The run that the stages which ran were compared with.
   const before = view.stages.map((stage) => stage.reason?.run).find((run) => run !== undefined && run !== view.run)
@@ -38,11 +32,12 @@ const nextCommands = (view: RunView): readonly string[] => {
     `anneal show ${view.run}`,
     ...(before === undefined ? [] : [`anneal compare ${before} ${view.run}`]),
     ...(model === undefined ? [] : [`anneal generate ${model.name}@${model.version} --prompt "..."`]),
-    ...(before === undefined && !allReused ? [`anneal run ${view.pipeline}   # again: everything is reused`] : [])
+    ...(before === undefined && !allReused ? [`${again}   # again: everything is reused`] : [])
   ]
 }
 
-export const resultLines = (theme: Theme, workspace: WorkspacePaths, view: RunView): readonly string[] => [
+/** @param again the command line of this run */
+export const resultLines = (theme: Theme, workspace: WorkspacePaths, view: RunView, again: string): readonly string[] => [
   ...[...scoresOf(workspace, view)].flatMap(([stage, scores]) => [
     "",
     theme.paint("bold", `${stage}: the base and the model on the same ${scores.rows} rows`),
@@ -50,9 +45,8 @@ export const resultLines = (theme: Theme, workspace: WorkspacePaths, view: RunVi
     ...sampledAnswers(theme, scores, false)
   ]),
   "",
-  ...registered(workspace, view).map(({ name, version, path }) => `registered ${name}@${version} ${theme.arrow} ${path}`),
   ...outputs(theme, workspace, view),
   "",
   "next:",
-  ...nextCommands(view).map((command) => `  ${command}`)
+  ...nextCommands(view, again).map((command) => `  ${command}`)
 ]

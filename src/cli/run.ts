@@ -90,12 +90,13 @@ export const runCommand = Command.make(
     if (end.error !== undefined && !view.stages.some((stage) => stage.error !== null)) {
       note(errorBlock(theme, end.run, end.error).join("\n"))
     }
+    const again = commandAgain(process.argv.slice(2))
     if (end.outcome === "stopped") {
       note(`${theme.glyph.stopped} ${end.run} stopped: what was finished is kept, checkpoints are saved`)
-      note(`  go on with: ${commandAgain(process.argv.slice(2))}`)
+      note(`  go on with: ${again}`)
     }
     if (end.outcome === "done" && (ui === "live" || ui === "plain")) {
-      for (const line of resultLines(themeFor(process.stdout, input.ascii), workspace, view)) print(line)
+      for (const line of resultLines(themeFor(process.stdout, input.ascii), workspace, view, again)) print(line)
     }
     return exitCode(end, signal)
   })

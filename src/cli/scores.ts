@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import * as Schema from "effect/Schema"
 import { Scores } from "#src/domain/Scores.ts"
 import type { RunView } from "#src/domain/RunView.ts"
-import { cut, number } from "#src/report/format.ts"
+import { cut, harmless, number } from "#src/report/format.ts"
 import { textTable } from "#src/report/table.ts"
 import type { Theme } from "#src/report/Theme.ts"
 import { objectPath } from "#src/store/Objects.ts"
@@ -38,7 +38,7 @@ export const comparison = (theme: Theme, scores: Scores): string =>
 /** Each sample as four lines: what was asked, what was wanted, the base's answer, the model's. */
 export const sampledAnswers = (theme: Theme, scores: Scores, wide: boolean): readonly string[] =>
   scores.samples.flatMap((sample) => {
-    const shown = (text: string): string => (wide ? text : cut(text, 110))
+    const shown = (text: string): string => harmless(wide ? text : cut(text, 110))
     return [
       "",
       theme.paint("bold", `asked   ${shown(sample.prompt)}`),

@@ -48,6 +48,9 @@ export const short = (digest: string | null, length = 4): string =>
 /** A JSON value on one line: strings bare, everything else as JSON. */
 export const inline = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value ?? null))
 
+/** Text of unknown origin without the characters that could steer a terminal; line breaks and tabs stay. */
+export const harmless = (text: string): string => text.replaceAll(/(?![\n\t])\p{Cc}/gu, "\uFFFD")
+
 /** Cuts to `width` characters, the last of them an ellipsis. */
 export const cut = (text: string, width: number): string => {
   const line = text.replaceAll(/\s+/g, " ").trim()

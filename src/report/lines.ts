@@ -11,10 +11,17 @@ export interface LineOptions {
   readonly everyStep?: boolean
 }
 
+type Row = (state: StageView["state"] | "alert" | " ", subject: string, line: string) => string
+
 /** A formatter with memory: which figures were printed last, and which are still to be printed. */
 export const runLines = (theme: Theme, options: LineOptions = {}): ((event: RunEvent, view: RunView) => readonly string[]) => {
   const printed = new Map<string, { readonly time: number; readonly share: number }>()
   const pending = new Map<string, string>()
+  // As wide as the longest stage id of the plan, so that the texts stand below each other.
+  let width = 10
+  const row: Row = (state, subject, line) =>
+    `${state === " " ? " " : theme.paint(stateColour[state], theme.glyph[state])} ${subject.padEnd(width)} ${line}`
+  const text = (subject: string, line: string): string => row(" ", subject, line)
 
   const figuresDue = (stage: StageView, now: string): boolean => {
     const { progress } = stage
@@ -29,7 +36,7 @@ export const runLines = (theme: Theme, options: LineOptions = {}): ((event: RunE
   }
   /** Prints the stage's figures now or keeps them: the last ones are always printed, at the latest before the stage ends. */
   const figures = (stage: StageView, now: string): readonly string[] => {
-    const line = row(theme, " ", stage.id, trainingLine(theme, stage, now))
+    const line = text(stage.id, trainingLine(theme, stage, now))
     if (!figuresDue(stage, now)) {
       pending.set(stage.id, line)
       return []
@@ -45,12 +52,12 @@ export const runLines = (theme: Theme, options: LineOptions = {}): ((event: RunE
 
   return (event, view) => {
     const stage = "stage" in event ? view.stages.find((candidate) => candidate.id === event.stage) : undefined
-    if (stage === undefined) return runLevel(theme, event, view)
-    const text = (line: string): string => row(theme, " ", stage.id, line)
+    if (event._tag === "Planned") width = Math.max(10, ...event.stages.map(({ id }) => id.length))
+    if (stage === undefined) return runLevel(theme, row, event, view)
     switch (event._tag) {
       case "StageStarted":
         printed.delete(stage.id)
-        return [row(theme, "running", stage.id, stage.reason === null ? "started" : `started  why: ${stage.reason.text}`)]
+        return [row("running", stage.id, stage.reason === null ? "started" : `started  why: ${stage.reason.text}`)]
       case "Metrics":
         return figures(stage, event.time)
       case "Progress":
@@ -59,26 +66,26 @@ export const runLines = (theme: Theme, options: LineOptions = {}): ((event: RunE
       case "Log":
         return event.text
           .split("\n")
-          .map((line) => (event.level === "info" ? text(line) : row(theme, "alert", stage.id, `${event.level}: ${line}`)))
+          .map((line) => (event.level === "info" ? text(stage.id, line) : row("alert", stage.id, `${event.level}: ${line}`)))
       case "Saved":
-        return event.what === "checkpoint" ? [text(`saved ${event.name} (${bytes(event.bytes)})`)] : []
+        return event.what === "checkpoint" ? [text(stage.id, `saved ${event.name} (${bytes(event.bytes)})`)] : []
       case "Alert":
-        return [row(theme, "alert", stage.id, event.detail)]
+        return [row("alert", stage.id, event.detail)]
       case "Resumed":
-        return [text(`goes on at step ${event.step} from checkpoint ${event.checkpoint}`)]
+        return [text(stage.id, `goes on at step ${event.step} from checkpoint ${event.checkpoint}`)]
       case "Waiting":
-        return [row(theme, "locked", stage.id, `waits: ${event.owner} computes the same result (${short(event.key)})`)]
+        return [row("locked", stage.id, `waits: ${event.owner} computes the same result (${short(event.key)})`)]
       case "Registered":
-        return [text(`registered ${event.name}@${event.version}`)]
+        return [text(stage.id, `registered ${event.name}@${event.version}`)]
       case "StageEnded":
-        return [...flushed(stage.id), row(theme, event.outcome, stage.id, endText(theme, stage))]
+        return [...flushed(stage.id), row(event.outcome, stage.id, endText(theme, stage))]
       default:
         return []
     }
   }
 }
 
-const runLevel = (theme: Theme, event: RunEvent, view: RunView): readonly string[] => {
+const runLevel = (theme: Theme, row: Row, event: RunEvent, view: RunView): readonly string[] => {
   switch (event._tag) {
     case "Planned":
       return [`${view.pipeline} ${theme.arrow} ${view.run}   ${planSummary(theme, event.stages)}`]
@@ -87,15 +94,12 @@ const runLevel = (theme: Theme, event: RunEvent, view: RunView): readonly string
     case "RunEnded":
       return [
         ...view.stages.flatMap((stage) => failure(theme, view, stage)),
-        ...(event.outcome === "done" ? [row(theme, "done", view.run, endOfRun(view))] : [])
+        ...(event.outcome === "done" ? [row("done", view.run, endOfRun(view))] : [])
       ]
     default:
       return []
   }
 }
-
-const row = (theme: Theme, state: StageView["state"] | "alert" | " ", subject: string, text: string): string =>
-  `${state === " " ? " " : theme.paint(stateColour[state], theme.glyph[state])} ${subject.padEnd(10)} ${text}`
 
 /** "8 stages: 5 reuse · 2 run · 1 maybe". */
 export const planSummary = (theme: Theme, stages: readonly PlannedStage[]): string => {

@@ -1,6 +1,6 @@
 // Numbers, times, sizes and tables as people read them.
 import { describe, expect, test } from "vitest"
-import { bytes, compact, cut, duration, fixed, inline, number, plural, short } from "#src/report/format.ts"
+import { bytes, compact, cut, duration, fixed, harmless, inline, number, plural, short } from "#src/report/format.ts"
 import { csvTable, markdownTable, textTable } from "#src/report/table.ts"
 
 test.each([
@@ -49,6 +49,10 @@ test("digests, values, long lines and counts", () => {
   expect([inline("a b"), inline([1, "x"]), inline(undefined)]).toEqual(["a b", '[1,"x"]', "null"])
   expect(cut("one\n  two three", 10)).toBe("one two...")
   expect([plural(1, "run"), plural(2, "run")]).toEqual(["1 run", "2 runs"])
+})
+
+test("control characters of a model's answer do not reach the terminal", () => {
+  expect(harmless("a\tb\nc\x1b[2Jd\x07\u009b1me")).toBe("a\tb\nc\uFFFD[2Jd\uFFFD\uFFFD1me")
 })
 
 describe("tables", () => {
