@@ -1,5 +1,5 @@
 // adapter_config.json of PEFT. Written with the smallest set of fields, because older PEFT releases refuse unknown ones;
-// read with every field that would change the result, so that what anneal cannot do is refused and never left out silently.
+// read field by field: what anneal does not know or cannot do is refused and never left out silently.
 import * as Schema from "effect/Schema"
 import { DataError } from "#src/domain/Errors.ts"
 import { decodeObject, parseObject } from "./decode.ts"
@@ -8,7 +8,7 @@ const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 
 const AdapterFields = Schema.Struct({
   peft_type: Schema.Literal("LORA"),
-  task_type: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  task_type: Schema.optionalKey(Schema.NullOr(Schema.Literal("CAUSAL_LM"))),
   base_model_name_or_path: Schema.optionalKey(Schema.NullOr(Schema.String)),
   r: PositiveInt,
   lora_alpha: Schema.Finite.check(Schema.isGreaterThan(0)),
@@ -24,34 +24,29 @@ export interface AdapterConfig {
   readonly targetModules: "all-linear" | readonly string[]
 }
 
-/** Fields of PEFT's LoraConfig that change the result, each with the values under which it does not. */
-const neutral: Readonly<Record<string, readonly unknown[]>> = {
-  bias: ["none"],
-  lora_bias: [false],
-  use_dora: [false],
-  use_rslora: [false],
-  use_qalora: [false],
-  use_bdlora: [null, false],
-  fan_in_fan_out: [false],
-  modules_to_save: [null],
-  layers_to_transform: [null],
-  layers_pattern: [null],
-  layer_replication: [null],
-  exclude_modules: [null],
-  target_parameters: [null],
-  trainable_token_indices: [null],
-  alora_invocation_tokens: [null],
-  arrow_config: [null]
-}
+/** Fields of PEFT's LoraConfig that never change what the saved tensors compute. */
+const withoutEffect = new Set([
+  "auto_mapping",
+  "revision",
+  "peft_version",
+  "inference_mode",
+  "layers_pattern",
+  "megatron_core",
+  "qalora_group_size"
+])
 
-const isEmpty = (value: unknown): boolean => typeof value === "object" && value !== null && Object.keys(value).length === 0
+/** Values of the remaining fields, besides false, null and empty ones, under which an adapter is plain LoRA. */
+const plain: Readonly<Record<string, readonly unknown[]>> = { bias: ["none"], init_lora_weights: [true, "gaussian"] }
+
+const isOff = (value: unknown): boolean =>
+  value === null || value === false || (typeof value === "object" && Object.keys(value).length === 0)
 
 /** @throws DataError naming the field that is wrong or asks for something that anneal does not do */
 export const parseAdapterConfig = (text: string, where: string): AdapterConfig => {
   const json = parseObject(text, where)
-  for (const field of ["rank_pattern", "alpha_pattern", ...Object.keys(neutral)]) {
-    const value = json[field]
-    if (value === undefined || value === null || isEmpty(value) || neutral[field]?.includes(value)) continue
+  const fields = decodeObject(AdapterFields, json, where)
+  for (const [field, value] of Object.entries(json)) {
+    if (field in AdapterFields.fields || withoutEffect.has(field) || isOff(value) || plain[field]?.includes(value)) continue
     throw new DataError({
       message: `${field}: ${JSON.stringify(value)} is not supported`,
       where,
@@ -59,7 +54,6 @@ export const parseAdapterConfig = (text: string, where: string): AdapterConfig =
       hint: "merge the adapter into its base model with PEFT and use that folder"
     })
   }
-  const fields = decodeObject(AdapterFields, json, where)
   return {
     baseModel: fields.base_model_name_or_path ?? "",
     r: fields.r,

@@ -73,7 +73,7 @@ describe.skipIf(!hasShared).each(["lora_qv", "lora_all_linear"])("%s of llama as
 const refused: readonly (readonly [string, string, RegExp])[] = [
   ["llama", "dora_all_linear", /use_dora/],
   ["llama", "rslora_all_linear", /use_rslora/],
-  ["llama", "lora_patterns", /rank_pattern/],
+  ["llama", "lora_patterns", /alpha_pattern/],
   ["llama", "ia3", /peft_type/],
   ["llama", "prefix", /peft_type/],
   ["llama", "prompt_tuning", /peft_type/],
