@@ -1,12 +1,12 @@
 // The catalog service: results by key, runs, models and aliases, over artifacts/catalog.duckdb.
 // It is an index: journals and objects are the truth, and a missing catalog is made again from them.
-import { existsSync, renameSync, rmSync } from "node:fs"
+import { existsSync, rmSync } from "node:fs"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type AnnealError, toAnnealError, UsageError } from "#src/domain/Errors.ts"
 import type { RunEvent } from "#src/domain/RunEvent.ts"
-import { type Database, memory, withDatabase } from "./database.ts"
+import { clear, type Database, isBroken, memory, withDatabase } from "./database.ts"
 import { aliasesOf, entriesOf, modelsOf, runRow } from "./indexRun.ts"
 import { readJournal } from "./Journal.ts"
 import { isAlive } from "./processes.ts"
@@ -67,18 +67,25 @@ const io = <A>(work: () => Promise<A>): Effect.Effect<A, AnnealError> =>
 
 export const makeCatalog = (workspace: WorkspacePaths): CatalogService => {
   const read = async <A>(work: (db: Database | undefined) => Promise<A>): Promise<A> => {
-    if (existsSync(workspace.catalog)) return withDatabase(workspace.catalog, "read", work)
-    // Without a catalog, one is made in memory for this question: nothing is written.
+    const unfilled = Symbol("unfilled")
+    const found = existsSync(workspace.catalog)
+      ? await withDatabase(workspace.catalog, "read", async (db) => ((await isFilled(db)) ? work(db) : unfilled))
+      : unfilled
+    if (found !== unfilled) return found as A
     if (namesIn(workspace.runs).length === 0) return work(undefined)
+    // Without a catalog, one is made in memory for this question: nothing is written.
     return withDatabase(memory, "write", async (db) => {
-      await fill(db, workspace)
+      await db.transaction(async () => void (await fill(db, workspace)))
       return work(db)
     })
   }
-  const write = async (work: (db: Database) => Promise<void>): Promise<void> => {
-    if (!existsSync(workspace.catalog) && namesIn(workspace.runs).length > 0) await rebuild(workspace)
-    return withDatabase(workspace.catalog, "write", (db) => db.transaction(() => work(db)))
-  }
+  const write = (work: (db: Database) => Promise<void>): Promise<void> =>
+    withDatabase(workspace.catalog, "write", (db) =>
+      db.transaction(async () => {
+        if (!(await isFilled(db))) await fill(db, workspace)
+        await work(db)
+      })
+    )
   const models = (db: Database | undefined) => async () => ({
     models: (await db?.rows<ModelRow>("select * from models order by name, version")) ?? [],
     aliases: (await db?.rows<AliasRow>("select * from aliases order by name, alias")) ?? []
@@ -166,22 +173,33 @@ const fill = async (db: Database, workspace: WorkspacePaths) => {
   const entries = byTime(journals.flatMap(entriesOf)).filter((entry) => entry.outputs.every((output) => there(output.digest)))
   const models = byTime(journals.flatMap(modelsOf)).filter((model) => there(model.digest))
   const rows = journals.flatMap((events) => runRow(events, isAlive) ?? []).sort((a, b) => (a.started < b.started ? -1 : 1))
-  await db.transaction(async () => {
-    for (const entry of entries) await putEntry(db, entry)
-    for (const model of models) await putModel(db, model)
-    for (const alias of byTime([...journals.flatMap(aliasesOf), ...aliasesOf(readJournal(aliasJournal(workspace)))]))
-      await putAlias(db, alias)
-    for (const row of rows) if (row.outcome !== "running") await indexRun(db, row)
-  })
+  for (const entry of entries) await putEntry(db, entry)
+  for (const model of models) await putModel(db, model)
+  for (const alias of byTime([...journals.flatMap(aliasesOf), ...aliasesOf(readJournal(aliasJournal(workspace)))]))
+    await putAlias(db, alias)
+  for (const row of rows) if (row.outcome !== "running") await indexRun(db, row)
+  await db.rows("insert into filled values ($1)", [new Date().toISOString()])
   return { runs: rows.length, entries: new Set(entries.map((entry) => entry.key)).size, models: models.length }
 }
 
-/** Filled aside and renamed, so that a reader finds the old catalog or the new one. */
+/** A catalog that was begun but never filled (its writer was killed) counts as none. */
+const isFilled = async (db: Database): Promise<boolean> =>
+  (await db.rows("select 1 from duckdb_tables() where table_name = 'filled'")).length > 0 &&
+  (await db.rows("select 1 from filled")).length > 0
+
 const rebuild = async (workspace: WorkspacePaths) => {
-  const aside = `${workspace.catalog}.${process.pid}.new`
-  rmSync(aside, { force: true })
-  const counts = await withDatabase(aside, "write", (db) => fill(db, workspace))
-  renameSync(aside, workspace.catalog)
-  rmSync(`${workspace.catalog}.wal`, { force: true })
+  const counts = { runs: 0, entries: 0, models: 0 }
+  const refill = (): Promise<void> =>
+    withDatabase(workspace.catalog, "write", (db) =>
+      db.transaction(async () => {
+        await clear(db)
+        Object.assign(counts, await fill(db, workspace))
+      })
+    )
+  await refill().catch((error: unknown) => {
+    if (!isBroken(error)) throw error
+    for (const file of [workspace.catalog, `${workspace.catalog}.wal`]) rmSync(file, { force: true })
+    return refill()
+  })
   return counts
 }

@@ -14,6 +14,7 @@ export interface Database {
 export const memory = ":memory:"
 
 const schema = `
+begin;
 create table if not exists entries (key varchar primary key, own varchar, kind varchar, pipeline varchar, stage varchar, run varchar,
   time varchar, manifest json, metrics json, summary varchar, compute_ms double, write_ms double);
 create table if not exists outputs (key varchar, position integer, name varchar, kind varchar, digest varchar, bytes bigint, rows bigint);
@@ -24,9 +25,18 @@ create table if not exists stages (run varchar, position integer, stage varchar,
 create table if not exists metrics (run varchar, stage varchar, name varchar, value double);
 create table if not exists models (name varchar, version integer, digest varchar, key varchar, run varchar, time varchar, primary key (name, version));
 create table if not exists aliases (name varchar, alias varchar, version integer, time varchar, primary key (name, alias));
+create table if not exists filled (time varchar);
 create view if not exists fields as
   select key, unnest(from_json(manifest, '[{"path":"VARCHAR","type":"VARCHAR","value":"JSON"}]'), recursive := true) from entries;
+commit;
 `
+
+/** Empties the database: what comes after it in the same transaction starts from nothing. */
+export const clear = async (db: Database): Promise<void> => {
+  for (const table of ["entries", "outputs", "successes", "runs", "stages", "metrics", "models", "aliases", "filled"]) {
+    await db.rows(`truncate ${table}`)
+  }
+}
 
 const queues = new Map<string, Promise<unknown>>()
 const patienceMs = 60_000
@@ -100,6 +110,10 @@ const isDuckDbError = (error: unknown): error is Error =>
     error.message
   )
 
+const broken = "the catalog cannot be used"
+/** Whether an error says that the file is no database any more, rather than that it is held or cannot be written. */
+export const isBroken = (error: unknown): boolean => error instanceof EnvironmentError && error.message === broken
+
 /** DuckDB says everything in its message, which may hold whole values: it is cut. Other errors pass. */
 const storeError = (error: unknown, path: string): unknown => {
   if (!isDuckDbError(error)) return error
@@ -124,7 +138,7 @@ const storeError = (error: unknown, path: string): unknown => {
     })
   }
   return new EnvironmentError({
-    message: "the catalog cannot be used",
+    message: broken,
     where: path,
     why,
     hint: "rebuild it from the journals with: anneal doctor --rebuild"
