@@ -27,7 +27,7 @@ const start = ({ kind, task }: Extract<ToChild, { type: "start" }>): void => {
   worker.on("error", (error) => {
     last = {
       type: "failed",
-      error: { _tag: "StageError", message: `${error.name}: ${error.message}`, where: task.stage },
+      error: { _tag: "CrashError", message: `${error.name}: ${error.message}`, where: task.stage },
       ...(error.stack === undefined ? {} : { stack: error.stack })
     }
   })

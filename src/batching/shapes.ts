@@ -16,7 +16,7 @@ const roundUp = (n: number): number => Math.ceil(Math.max(1, n) / multiple) * mu
  * are the cut points with the least padding in total (dynamic programming over the distinct lengths); another shape
  * must save 5 % of the positions, since each costs a graph, a session and its memory.
  */
-export const chooseShapes = (batches: readonly BatchShape[], limit = 4): readonly BatchShape[] => {
+export const chooseShapes = (batches: readonly BatchShape[], limit = 3): readonly BatchShape[] => {
   const counts = new Map<number, number>()
   for (const { length } of batches) counts.set(roundUp(length), (counts.get(roundUp(length)) ?? 0) + 1)
   const lengths = [...counts.keys()].sort((a, b) => a - b)
@@ -32,7 +32,7 @@ export const chooseShapes = (batches: readonly BatchShape[], limit = 4): readonl
 }
 
 // costs[j], paths[j]: the cheapest way to cover the lengths up to the j-th with the cuts found so far, the last at the j-th.
-const cutPoints = (lengths: readonly number[], counts: readonly number[], limit: number): readonly number[] => {
+const cutPoints = (lengths: readonly number[], counts: readonly number[], limit = 3): readonly number[] => {
   const before = [0]
   counts.forEach((count, i) => before.push((before[i] as number) + count))
   const span = (from: number, to: number): number => ((before[to] as number) - (before[from] as number)) * (lengths[to - 1] as number)

@@ -26,6 +26,9 @@ export interface GraphLearner extends Learner {
   readonly release: () => Promise<void>
 }
 
+/** Each shape's session keeps its activations' memory until the end: validation makes do with few. */
+const validationShapes = 2
+
 /** Opens no session yet: each shape's is made when its first batch comes. */
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const { store, rows, order, validation } = options
@@ -60,7 +63,10 @@ const validationOf = (
 ): NonNullable<Learner["validation"]> => {
   const sizes = rowSizes(rows)
   const batches = byLength(sizes, batchSize)
-  const shapes = chooseShapes(batches.map((members) => batchNeeds(sizes, members)))
+  const shapes = chooseShapes(
+    batches.map((members) => batchNeeds(sizes, members)),
+    validationShapes
+  )
   return {
     sizes,
     batches,

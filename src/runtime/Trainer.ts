@@ -77,7 +77,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
   const restored = checkpoints.restore(store.trainables, usesBest, (name, why) =>
     emit({ _tag: "Alert", kind: "damaged-checkpoint", step: null, detail: `${name} is skipped: ${why}` })
   )
-  if (restored !== undefined) emit({ _tag: "Resumed", checkpoint: `step-${restored.step}`, step: restored.step })
+  if (restored !== undefined) tellHistory(restored, emit)
   const meter = newMeter()
   let state = restored ?? initialState
   let savedStep = state.step
@@ -128,7 +128,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
       state = afterLog(state, values)
       emit({ _tag: "Metrics", step: state.step, values: { ...values, tokensPerSecond: meter.speed() }, nonFinite: [] })
       emit({ _tag: "Progress", done: state.step, total: order.totalSteps, unit: "steps" })
-      emit({ _tag: "Device", rss: process.memoryUsage.rss(), peakRss: process.resourceUsage().maxRSS * 1024 })
+      meter.memory(emit)
     }
   }
 
@@ -211,11 +211,26 @@ const diverged = (host: TrainerHost, step: number, what: string, members?: reado
   })
 }
 
-/** Positions read per second since the last log line. */
+/** A resumed run's figures so far, so that its journal has the whole curve. */
+const tellHistory = ({ step, log, validations }: TrainState, emit: TrainerHost["emit"]): void => {
+  emit({ _tag: "Resumed", checkpoint: `step-${step}`, step })
+  const losses = validations.map((point) => ({ step: point.step, values: { validationLoss: point.loss } }))
+  for (const entry of [...log, ...losses].sort((a, b) => a.step - b.step)) emit({ _tag: "Metrics", ...entry, nonFinite: [] })
+}
+
+const memoryInterval = 5000
+
+/** Positions read per second since the last log line, and the process's memory every few seconds. */
 const newMeter = () => {
   let positions = 0
   let since = performance.now()
+  let told = -Infinity
   return {
+    memory: (emit: TrainerHost["emit"]): void => {
+      if (performance.now() - told < memoryInterval) return
+      told = performance.now()
+      emit({ _tag: "Device", rss: process.memoryUsage.rss(), peakRss: process.resourceUsage().maxRSS * 1024 })
+    },
     read: (n: number): void => {
       positions += n
     },

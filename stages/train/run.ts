@@ -1,6 +1,7 @@
 // The train stage: checks, trains with ONNX graphs of its own, writes the model folder.
 import { isAbsolute, relative } from "node:path"
 import { trainingOrder } from "#src/batching/order.ts"
+import { rowSizes } from "#src/batching/rows.ts"
 import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { StageResult } from "#src/domain/Pipeline.ts"
 import type { InputArtifact, StageContext } from "#src/domain/StageContext.ts"
@@ -29,6 +30,9 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const part = checkedPart("train", table, model.vocabSize)
   const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), model.vocabSize)
   if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
+  const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
+  if (longest > model.config.max_position_embeddings)
+    say(`rows of up to ${longest} tokens go beyond the model's max_position_embeddings, ${model.config.max_position_embeddings}`, "warning")
   const tuned = tune(model, weights, config.method, config.gradientAccumulationSteps > 1, config.seed)
   const parameters = countParameters(tuned)
   say(parameterLine(parameters))

@@ -76,7 +76,7 @@ describe("shapes", () => {
   ]
 
   test("cut points follow where the batches are, lengths and targets in multiples of 16", () => {
-    expect(chooseShapes(batches)).toEqual([
+    expect(chooseShapes(batches, 4)).toEqual([
       { length: 32, targets: 32 },
       { length: 112, targets: 80 },
       { length: 512, targets: 48 }
@@ -94,7 +94,7 @@ describe("shapes", () => {
   })
 
   test("a gain of less than 5 % makes no further shape", () => {
-    expect(chooseShapes([...Array.from({ length: 99 }, () => ({ length: 64, targets: 1 })), { length: 16, targets: 1 }])).toEqual([
+    expect(chooseShapes([...Array.from({ length: 99 }, () => ({ length: 64, targets: 1 })), { length: 16, targets: 1 }], 4)).toEqual([
       { length: 64, targets: 16 }
     ])
   })

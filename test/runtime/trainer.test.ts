@@ -148,6 +148,8 @@ describe("resume", () => {
       const second = await run(learner([]), { evalSteps: 2, saveSteps: 4 })
       expect([stopAt, second.weights, second.trained]).toEqual([stopAt, whole.weights, whole.trained])
       expect(count(second.events, "Resumed")).toBe(stopAt === 1 ? 0 : 1)
+      // The resumed run tells the figures of the steps before it, so that its journal has the whole curve.
+      for (const name of ["loss", "validationLoss"]) expect(metric(second.events, name)).toEqual(metric(whole.events, name))
     }
   })
 
