@@ -73,7 +73,8 @@ export const generateCommand = Command.make(
     const format = runnable.info?.tokens.promptFormat ?? asIs
     const options = promptOptions(format, text.tokenizer)
     const prompt = encodePrompt(promptFields(format.rowKind, input.prompt), options)
-    const stream = textStream((ids) => text.tokenizer.decode(ids), prompt)
+    // Answers are tokenized by themselves, so they are decoded so too; only plain text goes on where the prompt ends.
+    const stream = textStream((ids) => text.tokenizer.decode(ids), format.rowKind === "text" ? prompt : [])
     let answer = ""
     const show = (piece: string): void => {
       answer += piece
