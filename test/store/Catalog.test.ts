@@ -118,8 +118,8 @@ test("lost, begun but not filled, or broken: the journals and objects tell the s
   await go(catalog.moveAlias("support", "stable", 1))
   const before = await told(catalog)
   expect(before.aliases).toEqual([
-    { name: "support", alias: "latest", version: 2 },
-    { name: "support", alias: "stable", version: 1 }
+    { name: "support", alias: "latest", version: 2, time: "" },
+    { name: "support", alias: "stable", version: 1, time: "" }
   ])
   rmSync(store.catalog)
   expect(await told(catalog)).toEqual(before)
