@@ -55,8 +55,8 @@ const checks = (workspace: WorkspacePaths, pipeline: string | undefined): readon
     return `loads, ${row?.version}`
   }),
   check("artifacts", "choose a writable folder with --artifacts <folder>", () => {
-    if (existsSync(workspace.artifacts)) accessSync(workspace.artifacts, constants.R_OK | constants.W_OK)
-    else mkdirSync(workspace.artifacts, { recursive: true })
+    mkdirSync(workspace.artifacts, { recursive: true })
+    accessSync(workspace.artifacts, constants.R_OK | constants.W_OK)
     return `${workspace.artifacts} is writable`
   }),
   check("disk", "free some space, or choose another disk with --artifacts <folder>", async () => {

@@ -9,11 +9,11 @@ const repository = resolve(import.meta.dirname, "../..")
 const bin = join(repository, "bin/anneal.js")
 
 /** Stages of the user's own: `count` writes a number after `to` steps of `ms` milliseconds, `double` doubles it, `fail` throws. */
-const smallPipeline = `
+const stages = `
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
-import { defineStage, pipeline, Schema } from "anneal"
+import { defineStage, Schema } from "anneal"
 
-const count = defineStage({
+export const count = defineStage({
   kind: "count", version: 1,
   config: Schema.Struct({ to: Schema.Int, ms: Schema.Int, fail: Schema.optionalKey(Schema.Boolean) }),
   inputs: {}, outputs: { numbers: "numbers" },
@@ -34,7 +34,7 @@ const count = defineStage({
     return { metrics: { last: context.config.to } }
   }
 })
-const double = defineStage({
+export const double = defineStage({
   kind: "double", version: 1, config: Schema.Struct({ by: Schema.Int }),
   inputs: { numbers: "numbers" }, outputs: { doubled: "numbers" },
   run: async (context: any) => {
@@ -44,6 +44,11 @@ const double = defineStage({
     return { summary: "got " + doubled, metrics: { value: doubled, odd: null } }
   }
 })
+`
+
+const smallPipeline = `import { pipeline } from "anneal"
+import { count, double } from "../stages/own.ts"
+
 export default pipeline("small", { objective: "counts" }, () => { double({ numbers: count({}, { to: 5, ms: 1 }) }, { by: 2 }) })
 `
 
@@ -78,6 +83,7 @@ export const makeWorkspace = (): Workspace => {
     mkdirSync(dirname(join(root, path)), { recursive: true })
     writeFileSync(join(root, path), text)
   }
+  write("stages/own.ts", stages)
   write("pipelines/small.ts", smallPipeline)
   write("package.json", '{"type":"module"}')
   mkdirSync(join(root, "node_modules"))
