@@ -16,7 +16,7 @@ export default pipeline("base", { objective: "a tiny model of plain English that
       initialWeights: "random",
       epochs: 12,
       batchSize: 16,
-      learningRate: 2e-3,
+      learningRate: 3e-3,
       weightDecay: 0.1,
       schedule: "cosine",
       warmupRatio: 0.05

@@ -10,7 +10,7 @@ import { makeTokenizer } from "./tokenizer.ts"
 export const files = (): Readonly<Record<string, string>> => {
   const { size, take } = supply(1)
   const rows = requests(take(1000))
-  const text = notes(take(size - 1000), 4000)
+  const text = notes(take(size - 1000), 3500)
   return {
     "rows.jsonl": rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
     "base.txt": text,

@@ -44,7 +44,10 @@ const againAmount = [
   "The amount is {amount}, no more and no less.",
   "In the ledger it is {amount}.",
   "Written out plainly, the amount is {figure} {currency}.",
-  "When the drawer was counted, {amount} was there."
+  "When the drawer was counted, {amount} was there.",
+  "It is reckoned in {currency}, {amount} to be exact.",
+  "In which coin? In {currency}. How much of it? It is {figure}.",
+  "The bank writes {code} for {currency}, so the slip says {code} {figure}."
 ]
 const againCount = ["It is {count}, so {number} in all.", "How many? It is {count}.", "The cook was told {count}, which means {number}."]
 
@@ -81,6 +84,7 @@ const matter = (draw: Draw, { name, date, amount }: Entities, again: number): re
     amount: () => sayAmount(draw, amount),
     figure: () => (amount.cents / 100).toFixed(amount.cents % 100 === 0 ? 0 : 2),
     currency: () => currencies[amount.currency],
+    code: () => amount.currency,
     count: () => sayCount(draw, number, noun),
     number: () => `${number}`
   }
@@ -92,7 +96,7 @@ const matter = (draw: Draw, { name, date, amount }: Entities, again: number): re
 /** One note: one matter, or two one after the other. */
 const note = (draw: Draw, entities: readonly Entities[]): string => {
   const one = draw() < 0.7
-  const matters = one ? [matter(draw, pick(draw, entities), 2 + below(draw, 3))] : [1, 2].map((again) => matter(draw, pick(draw, entities), again))
+  const matters = one ? [matter(draw, pick(draw, entities), 3 + below(draw, 3))] : [1, 2].map((again) => matter(draw, pick(draw, entities), again))
   return matters.flat().join(" ")
 }
 
