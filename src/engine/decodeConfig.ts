@@ -33,7 +33,7 @@ export const decodeConfig = (kind: StageKind, written: unknown, where: string): 
   throw new DefinitionError({
     message: problems.length === 1 ? `${problems[0]?.text}` : problems.map(({ text }) => text).join("; "),
     where,
-    hint: problems.find(({ hint }) => hint !== undefined)?.hint ?? `see the options of ${kind.kind}: docs/reference/${kind.kind}.md`
+    hint: problems.find(({ hint }) => hint !== undefined)?.hint ?? `its options are: ${fieldNames(kind.config.ast, []).join(", ")}`
   })
 }
 

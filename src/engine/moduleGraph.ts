@@ -26,6 +26,8 @@ export const moduleGraph = (entry: string, root: string, reader: ModuleReader): 
   const nameOf = (path: string): string => relative(root, path).split(sep).join("/")
 
   const visit = (path: string): void => {
+    const inPackage = /^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)
+    if (inPackage !== null) return addFolder(inPackage[1] ?? "", inPackage[0])
     const name = nameOf(path)
     if (modules.has(name)) return
     const syntax: ModuleSyntax = digestModule(reader.read(path), path)
@@ -69,11 +71,14 @@ export const moduleGraph = (entry: string, root: string, reader: ModuleReader): 
       warnings.push(`${nameOf(from)} imports ${specifier}, which is not installed`)
       return
     }
-    const version = packageOf(folder)?.json.version
-    packages.set(name, typeof version === "string" ? version : "none")
+    addFolder(name, folder)
     const real = reader.realPath(folder)
     if (real !== folder && !real.includes(`${sep}node_modules${sep}`))
       warnings.push(`package ${name} is a link: it counts by its version, changes in its files are not noticed`)
+  }
+  const addFolder = (name: string, folder: string): void => {
+    const version = packageOf(folder)?.json.version
+    packages.set(name, typeof version === "string" ? version : "none")
   }
   const packageFolder = (name: string, from: string): string | undefined => {
     const here = packageOf(from)

@@ -53,7 +53,8 @@ export const runInChild = (options: ChildOptions): Effect.Effect<StageResult, An
       farewell = setTimeout(kill, farewellMs)
     })
     child.on("error", (error) => settle(Effect.fail(new BugError({ message: `the stage's process cannot be started: ${error.message}` }))))
-    child.on("exit", (code, signal) => settle(outcomeOf(options, last, code, signal)))
+    // Not "exit": that may come before the last messages are read.
+    child.on("close", (code: number | null, signal: NodeJS.Signals | null) => settle(outcomeOf(options, last, code, signal)))
     if (child.pid !== undefined) {
       options.onStart(child.pid)
       send({ type: "start", kind: options.kind, task: options.task })

@@ -22,9 +22,11 @@ export const createJournal = (path: string, run: string): Journal => {
   makeFolder(dirname(path))
   const fd = openSync(path, "ax")
   let seq = 0
+  let closed = false
   let failure: unknown
   const attempt = (f: () => void): void => {
-    if (failure !== undefined) return
+    // A stage that was left behind by a second Ctrl-C may still talk: its words go nowhere.
+    if (closed || failure !== undefined) return
     try {
       f()
     } catch (error) {
@@ -40,6 +42,7 @@ export const createJournal = (path: string, run: string): Journal => {
     error: () => failure,
     close: () => {
       attempt(() => fsyncSync(fd))
+      closed = true
       closeSync(fd)
     }
   }

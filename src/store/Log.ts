@@ -15,10 +15,12 @@ export interface StageLog {
 export const openLog = (path: string): StageLog => {
   makeFolder(dirname(path))
   const fd = openSync(path, "a")
+  let closed = false
   return {
     path,
     fd,
     write: (text) => {
+      if (closed) return
       try {
         appendFileSync(fd, `${text}\n`)
       } catch {
@@ -30,6 +32,9 @@ export const openLog = (path: string): StageLog => {
         .split("\n")
         .filter((line) => line.trim() !== "")
         .slice(-count),
-    close: () => closeSync(fd)
+    close: () => {
+      closed = true
+      closeSync(fd)
+    }
   }
 }

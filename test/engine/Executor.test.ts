@@ -1,8 +1,9 @@
 // Runs as users see them: what runs, what is reused, and why, over a small diamond of counting stages.
-import { readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { pipeline } from "#src/engine/define.ts"
+import { runName } from "#src/engine/runNames.ts"
 import { objectPath } from "#src/store/Objects.ts"
 import { pathsOf } from "#src/store/Workspace.ts"
 import { type Bench, concatenate, counting, decisions, diamond, write } from "./stages.ts"
@@ -123,6 +124,33 @@ describe("what runs is what the plan says", () => {
       hint: expect.stringContaining("did you mean right?")
     })
   })
+})
+
+test("a plan writes nothing, cold or warm", async () => {
+  const b = bench()
+  await b.prepare(diamond(b))
+  expect(existsSync(join(b.root, "artifacts"))).toBe(false)
+  await b.run(diamond(b))
+  const stats = () =>
+    readdirSync(join(b.root, "artifacts"), { recursive: true, encoding: "utf8" }).map((name) => {
+      const { ino, mtimeNs, ctimeNs } = statSync(join(b.root, "artifacts", name), { bigint: true })
+      return [name, ino, mtimeNs, ctimeNs]
+    })
+  const before = stats()
+  await b.prepare(diamond(b), { set: ["left.text=L"], force: ["right"] })
+  expect(stats()).toEqual(before)
+})
+
+test("names of runs: two words, none twice, one can be given", async () => {
+  expect(new Set(Array.from({ length: 3000 }, (_, n) => runName(n))).size).toBe(3000)
+  const b = bench()
+  const names = [(await b.run(diamond(b))).run, (await b.run(diamond(b))).run, (await b.run(diamond(b), { name: "mine" })).run]
+  expect(names).toEqual([expect.stringMatching(/^[a-z]+-[a-z]+$/), expect.stringMatching(/^[a-z]+-[a-z]+$/), "mine"])
+  await expect(b.run(diamond(b), { name: "mine" })).rejects.toMatchObject({
+    _tag: "UsageError",
+    message: "there is a run called mine already"
+  })
+  await expect(b.run(diamond(b), { name: "../mine" })).rejects.toMatchObject({ _tag: "UsageError" })
 })
 
 describe("results that are not what they were", () => {

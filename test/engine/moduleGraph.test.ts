@@ -43,6 +43,10 @@ describe("graph", () => {
     }
     expect(graph(change)).toEqual(graph())
   })
+  test("a file of a package counts as the package", () => {
+    const inner = { "/p/lib/c.ts": 'import "../node_modules/zod/deep.js"\nexport const c = 1', "/p/node_modules/zod/deep.js": "1" }
+    expect(graph(inner)).toMatchObject({ packages: { zod: "4.0.0" }, warnings: [] })
+  })
   test("a computed import, a missing file and a missing package are warned of", () => {
     const odd = 'const n = "x"; await import(`./${n}.ts`); await import("./gone.ts"); await import("absent")'
     expect(graph({ "/p/lib/c.ts": odd }).warnings).toHaveLength(3)
