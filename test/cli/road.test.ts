@@ -1,0 +1,72 @@
+// The whole road through the command line: eight real stages, reuse, one changed option, a model that answers and is exported.
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
+import { expect, test } from "vitest"
+import { makeRoad } from "./real.ts"
+
+interface Shown {
+  readonly stages: readonly { readonly id: string; readonly outcome: string; readonly key: string }[]
+}
+
+test("run, run again, change the learning rate, compare, generate, export", async () => {
+  const { anneal, root } = await makeRoad()
+  const first = await anneal("run", "road", "--name", "first")
+  expect(first.stderr).toContain("trainable params: ")
+  expect(first.stderr).toContain("registered tiny@1")
+  expect(first).toMatchObject({ code: 0 })
+  expect(first.stdout).toMatch(/METRIC +BASE +MODEL +CHANGE\nperplexity +[\d.e]+ +[\d.e]+ +[-+]/)
+  expect(first.stdout.match(/^asked {3}/gm)).toHaveLength(3)
+  expect(first.stdout).toContain('anneal generate tiny@1 --prompt "..."')
+
+  const outcomes = async (run: string): Promise<Readonly<Record<string, string>>> => {
+    const { stages } = JSON.parse((await anneal("show", run, "--json")).stdout) as Shown
+    return Object.fromEntries(stages.map((stage) => [stage.id, stage.outcome]))
+  }
+  expect((await anneal("run", "road", "--name", "again")).stderr).toContain("8 stages: 8 reuse")
+  expect(new Set(Object.values(await outcomes("again")))).toEqual(new Set(["reused"]))
+
+  const changed = await anneal("run", "road", "--name", "slower", "--set", "train.learningRate=1e-3")
+  expect(changed.stderr).toContain("● train      started  why: train.learningRate 0.01 -> 0.001")
+  const after = await outcomes("slower")
+  expect(Object.keys(after).filter((id) => after[id] === "done")).toEqual(["train", "evaluate", "register"])
+  expect((await anneal("compare", "first", "slower")).stdout).toContain("first stage that differs: train")
+  expect((await anneal("compare", "first", "slower", "--samples")).stdout).toContain("asked ")
+
+  const models = JSON.parse((await anneal("models", "tiny", "--json")).stdout) as { models: unknown }
+  expect(models.models).toMatchObject([
+    { version: 1, aliases: [] },
+    { version: 2, aliases: ["latest"] }
+  ])
+  expect(await anneal("models", "tiny", "--alias", "prod=1")).toMatchObject({ code: 0 })
+  const ask = ["--prompt", "say 3 twice", "--max-new-tokens", "4"]
+  const greedy = await anneal("generate", "tiny@prod", ...ask)
+  expect(greedy).toMatchObject({ code: 0, stderr: "" })
+  expect((await anneal("generate", "tiny@1", ...ask)).stdout).toBe(greedy.stdout)
+  const sampled = await anneal("generate", "tiny@1", ...ask, "--temperature", "2", "--seed", "5", "--json")
+  expect(JSON.parse(sampled.stdout)).toMatchObject({ version: 1, model: "tiny@1", prompt: "say 3 twice" })
+
+  expect(await anneal("export", "model", "tiny@1", "out/peft")).toMatchObject({ code: 0 })
+  expect(readdirSync(join(root, "out/peft"))).toEqual(expect.arrayContaining(["adapter_config.json", "adapter_model.safetensors"]))
+  expect(await anneal("export", "model", "tiny@1", "out/hf", "--format", "hf")).toMatchObject({ code: 0 })
+  expect(existsSync(join(root, "out/hf/model.safetensors"))).toBe(true)
+  expect((await anneal("generate", "./out/hf", ...ask)).stdout).toBe(greedy.stdout)
+  expect(await anneal("export", "model", "tiny@1", "out/hf")).toMatchObject({ code: 2 })
+})
+
+test("Ctrl-C during training saves a checkpoint; the printed command goes on from it", async () => {
+  const { start, anneal } = await makeRoad()
+  const args = ["run", "road", "train", "--set", "train.maxSteps=3000", "--ui", "plain"]
+  const run = start(...args)
+  await run.saw("step 1")
+  run.process.kill("SIGINT")
+  const { code, stderr } = await run.result
+  expect(code).toBe(130)
+  const saved = /saved (step-\d+)/.exec(stderr)?.[1]
+  expect(saved).toBeDefined()
+  expect(stderr).toContain(`go on with: anneal ${args.join(" ")}`)
+  const second = start(...args)
+  await second.saw(`from checkpoint ${saved}`)
+  second.process.kill("SIGINT")
+  expect(await second.result).toMatchObject({ code: 130 })
+  expect(await anneal("run", "road", "train")).toMatchObject({ code: 0 })
+})
