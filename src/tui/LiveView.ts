@@ -10,7 +10,7 @@ export interface LiveState {
   readonly view: RunView
   /** ISO time of the frame. */
   readonly now: string
-  /** The block is hidden and every line streams by. */
+  /** Every line streams by, above one line of keys. */
   readonly streaming: boolean
   readonly stopping: boolean
   readonly finished: boolean
@@ -21,17 +21,15 @@ export interface LiveStore {
   readonly get: () => LiveState
 }
 
-/** @param width columns; without it the terminal's */
+/** @param width columns that no line of the block exceeds */
 export const LiveView = ({ theme, state, width }: { theme: Theme; state: LiveState; width: number }): ReactNode =>
   h(
     Box,
     { flexDirection: "column" },
     h(Static<string>, { items: [...state.lines], children: (line, index) => h(Text, { key: index }, line === "" ? " " : line) }),
-    ...(state.streaming || state.finished
+    ...(state.finished
       ? []
-      : liveBlock(theme, state.view, state.now, width, state.stopping).map((line, index) =>
-          h(Text, { key: index, wrap: "truncate" }, line)
-        ))
+      : liveBlock(theme, state.view, state.now, width, state).map((line, index) => h(Text, { key: index, wrap: "truncate" }, line)))
   )
 
 export interface LiveKeys {

@@ -67,18 +67,27 @@ const stageLine = (theme: Theme, stage: StageView, now: string, width: number): 
   )
 }
 
+export interface BlockState {
+  readonly streaming: boolean
+  readonly stopping: boolean
+}
+
 /** @param now ISO time; @param width columns of the terminal: no line is longer */
-export const liveBlock = (theme: Theme, view: RunView, now: string, width: number, stopping: boolean): readonly string[] => {
+export const liveBlock = (theme: Theme, view: RunView, now: string, width: number, state: BlockState): readonly string[] => {
+  const stop = state.stopping ? "stopping after this step; ctrl-c again stops at once" : "ctrl-c stops after this step"
+  const keys = ` s ${state.streaming ? "live view" : "stream"} ${theme.dot} ${stop}`
+  // While it streams, one line says how to come back.
+  if (state.streaming) return [fitted([{ rank: 0, text: keys }], width)]
   const running = view.stages.filter((stage) => stage.state === "running" || stage.state === "locked")
   const next = view.stages.filter((stage) => stage.state === "waiting").map((stage) => stage.id)
-  const keys = stopping ? "stopping after this step; ctrl-c again stops at once" : `s stream ${theme.dot} ctrl-c stops after this step`
+  const following = next.length === 0 ? "" : ` next  ${next.join(` ${theme.arrow} `)}`.slice(0, Math.max(0, width - 2))
   return [
     theme.rule.repeat(width),
     ...running.slice(0, 6).map((stage) => theme.paint("bold", stageLine(theme, stage, now, width))),
     fitted(
       [
-        { rank: 1, text: next.length === 0 ? "" : ` next  ${next.join(` ${theme.arrow} `)}`.slice(0, Math.max(0, width - 2)) },
-        { rank: 0, text: ` ${keys}` }
+        { rank: 1, text: following },
+        { rank: 0, text: keys }
       ],
       width
     )

@@ -12,6 +12,7 @@ const theme = makeTheme({ ascii: false, colour: false })
 const view = runViewOf(liveJournal)
 const now = view.lastEventAt ?? ""
 const state: LiveState = { lines: ["above"], view, now, streaming: false, stopping: false, finished: false }
+const idle = { streaming: false, stopping: false }
 const drawn = (columns: number, change: Partial<LiveState> = {}): string =>
   renderToString(h(LiveView, { theme, state: { ...state, ...change }, width: columns }), { columns })
 
@@ -34,7 +35,7 @@ test("a sparkline has its lowest and highest block at the extremes, and one bloc
 
 describe.each([60, 80, 98, 140])("at %i columns", (columns) => {
   test("no line is longer, and the stage, its bar and its position are there", () => {
-    const lines = liveBlock(theme, view, now, columns, false)
+    const lines = liveBlock(theme, view, now, columns, idle)
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns)
     expect(lines).toHaveLength(3)
     expect(lines[1]).toContain("train")
@@ -46,8 +47,8 @@ describe.each([60, 80, 98, 140])("at %i columns", (columns) => {
   })
 })
 
-test("streaming and finished show the lines only", () => {
-  expect(drawn(80, { streaming: true }).trim()).toBe("above")
+test("streaming leaves one line of keys, the end leaves the lines only", () => {
+  expect(drawn(80, { streaming: true })).toBe("above\n s live view · ctrl-c stops after this step")
   expect(drawn(80, { finished: true }).trim()).toBe("above")
 })
 
@@ -56,10 +57,10 @@ test("once ctrl-c was heard, the block says what a second one does", () => {
 })
 
 test("before the first event the block is only its rule and keys", () => {
-  expect(liveBlock(theme, emptyRunView, now, 80, false)).toHaveLength(2)
+  expect(liveBlock(theme, emptyRunView, now, 80, idle)).toHaveLength(2)
 })
 
 test("in ascii the block has no character above 126", () => {
-  const lines = liveBlock(makeTheme({ ascii: true, colour: false }), view, now, 140, false)
+  const lines = liveBlock(makeTheme({ ascii: true, colour: false }), view, now, 140, idle)
   expect(lines.join("")).toMatch(/^[ -~]*$/)
 })

@@ -60,8 +60,7 @@ test("s streams every step and comes back, ctrl-c asks the run to stop and says 
   await tty.saw("s stream")
   expect(tty.written()).not.toContain("step 23/120")
   tty.type("s")
-  // The key is heard once the block is gone: until then the next frame may still show it.
-  await new Promise((done) => setTimeout(done, 150))
+  await tty.saw("s live view")
   feed(liveJournal.slice(cut))
   await tty.saw("step 80/120 loss")
   tty.type("s")
