@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { UsageError } from "#src/domain/Errors.ts"
 import type { RunEvent } from "#src/domain/RunEvent.ts"
 import { type RunView, runViewOf } from "#src/domain/RunView.ts"
+import { isAlive } from "#src/store/processes.ts"
 import { readJournal } from "#src/store/Journal.ts"
 import { namesIn } from "#src/store/Work.ts"
 import { findWorkspace, journalPath, type WorkspacePaths } from "#src/store/Workspace.ts"
@@ -30,6 +31,12 @@ export const resolveRun = async (workspace: WorkspacePaths, name: string): Promi
 }
 
 export const runEvents = (workspace: WorkspacePaths, run: string): readonly RunEvent[] => readJournal(journalPath(workspace, run))
+
+/** How the run stands: a journal without an end whose process is gone is that of a crash. */
+export const outcomeOf = (view: RunView): RunView["state"] | "crashed" => {
+  const gone = view.pid === null || !isAlive({ pid: view.pid, pidStart: view.pidStart })
+  return view.state === "running" && gone ? "crashed" : view.state
+}
 
 export const openRun = async (workspace: WorkspacePaths, name: string): Promise<RunView> =>
   runViewOf(runEvents(workspace, await resolveRun(workspace, name)))

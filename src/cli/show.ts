@@ -5,7 +5,7 @@ import { bytes, cut, duration, inline, number, short } from "#src/report/format.
 import { textTable } from "#src/report/table.ts"
 import { stateColour, type Theme } from "#src/report/Theme.ts"
 import { handler } from "./command.ts"
-import { openRun, openWorkspace } from "./context.ts"
+import { openRun, openWorkspace, outcomeOf } from "./context.ts"
 import * as flags from "./flags.ts"
 import { print, printJson, themeFor } from "./output.ts"
 import { runJson } from "./stageJson.ts"
@@ -21,7 +21,8 @@ const outputs = (stage: StageView, wide: boolean): string =>
 /** The run's first lines: name, pipeline, outcome, time, and what differs from the pipeline file. */
 const heading = (theme: Theme, view: RunView): readonly string[] => {
   const took = view.startedAt === null || view.endedAt === null ? "" : duration(Date.parse(view.endedAt) - Date.parse(view.startedAt))
-  const state = theme.paint(stateColour[view.state === "gate" ? "failed" : view.state], view.state)
+  const outcome = outcomeOf(view)
+  const state = theme.paint(stateColour[outcome === "gate" || outcome === "crashed" ? "failed" : outcome], outcome)
   return [
     [
       theme.paint("bold", view.run),

@@ -1,5 +1,6 @@
 // A run and its stages as JSON: the one shape that show, compare and scripts read. Durations in seconds, whole digests, no NaN.
 import type { RunView, StageView, Values } from "#src/domain/RunView.ts"
+import { outcomeOf } from "./context.ts"
 
 /** Values as they are (null for what was not finite), and the names of those. */
 export const figuresJson = (values: Values) => ({
@@ -27,7 +28,7 @@ export const runJson = (view: RunView) => ({
   run: view.run,
   pipeline: view.pipeline,
   objective: view.objective,
-  outcome: view.state,
+  outcome: outcomeOf(view),
   startedAt: view.startedAt,
   endedAt: view.endedAt,
   git: view.git,

@@ -87,3 +87,10 @@ test("a loss that is not finite fails the stage, keeps the batch, and leaves the
   expect(next.code).toBe(0)
   expect(next.stderr).toContain("↺ format")
 })
+
+test("a gate that is not met ends with 3 and says what was found", async () => {
+  const { anneal } = await makeRoad()
+  const gate = await anneal("run", "road", "--set", "validate.minRows=1000")
+  expect(gate.code).toBe(3)
+  expect(gate.stderr).toMatch(/✘ validate: .*40/)
+})

@@ -39,3 +39,26 @@ test("a second Ctrl-C ends a stage that does not listen, and the next run works"
   expect(await run.result).toMatchObject({ code: 130 })
   expect(await anneal("run", "small")).toMatchObject({ code: 0 })
 })
+
+test("a run whose process was killed shows as crashed, and the same command works again", async () => {
+  const { start, anneal } = makeWorkspace()
+  const run = start(...slow)
+  await run.saw("step 1")
+  run.process.kill("SIGKILL")
+  await run.result
+  expect(JSON.parse((await anneal("show", "slow", "--json")).stdout)).toMatchObject({ outcome: "crashed" })
+  expect((await anneal("runs")).stdout).toMatch(/slow +small +crashed/)
+  expect(await anneal("run", "small")).toMatchObject({ code: 0 })
+})
+
+test("a second process waits for a stage that the first one computes, and takes its result", async () => {
+  const { start, executed } = makeWorkspace()
+  const same = ["run", "small", "--set", "count.to=60", "--set", "count.ms=20", "--ui", "plain"]
+  const first = start(...same)
+  await first.saw("step 1")
+  const second = start(...same)
+  await second.saw("waits: ")
+  expect((await first.result).code).toBe(0)
+  expect((await second.result).code).toBe(0)
+  expect(executed().filter((stage) => stage === "count")).toHaveLength(1)
+})
