@@ -22,9 +22,9 @@ export const zScore = (history: readonly number[]): number | undefined => {
   return deviation === 0 ? undefined : (last - mean) / deviation
 }
 
-/** Exponential moving average with weight 0.9 on the past. */
+/** Exponential moving average with weight 0.9 on the past, corrected for its short start as Adam's moments are. */
 export const smooth = (history: readonly number[]): number | undefined =>
-  history.length === 0 ? undefined : history.reduce((average, value) => 0.9 * average + 0.1 * value)
+  history.length === 0 ? undefined : history.reduce((sum, value) => 0.9 * sum + 0.1 * value, 0) / (1 - 0.9 ** history.length)
 
 /** How far the stage is; the figures of a step may come before the progress that counts it. */
 const doneOf = ({ progress, step }: StageView): number =>
