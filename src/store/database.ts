@@ -89,6 +89,8 @@ const openPatiently = async (path: string, access: "read" | "write") => {
   if (access === "write" && path !== memory) makeFolder(dirname(path))
   const options = {
     threads: "1",
+    // Many small tables: the default of 256 KiB a block makes each of them megabytes, and each close slow.
+    default_block_size: "16384",
     autoinstall_known_extensions: "false",
     autoload_known_extensions: "false",
     ...(access === "read" && path !== memory ? { access_mode: "READ_ONLY" } : {})
