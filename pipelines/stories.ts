@@ -1,5 +1,5 @@
 // Fine-tunes a pretrained model of children's stories on two tasks that are far from stories, each scored against the untouched model:
-// mobile text messages as instruction rows (spam or ham?), and grade-school arithmetic questions as plain text.
+// mobile text messages as instruction rows (spam or ham?), and grade-school arithmetic, question and answer read as one text.
 //
 // The model and the data are not part of anneal; say where they are:
 //   npx anneal run stories --set base.path=<folder of stories260k in Hugging Face layout> \
@@ -32,9 +32,12 @@ export default pipeline("stories", { objective: "how far does a model of stories
   )
   register(smsModel, smsScores, { id: "sms-register", name: "stories-sms", requires: { perplexity: "better than baseline" } })
 
-  const maths = ingest({ id: "maths", from: "train.jsonl", as: "text", columns: { text: "question" } })
+  const maths = ingest({ id: "maths", from: "train.jsonl", as: "instruction", columns: { instruction: "question", output: "answer" } })
   const mathsParts = split(maths, { id: "maths-split", validation: 0.05, test: 0.1 })
-  const mathsTokens = format({ ...mathsParts, base }, { id: "maths-format", template: "plain", maxLength: 256, onOverlong: "truncate" })
+  const mathsTokens = format(
+    { ...mathsParts, base },
+    { id: "maths-format", template: "plain", maxLength: 256, onOverlong: "truncate", trainOnPrompt: true }
+  )
   const mathsModel = train(
     { tokens: mathsTokens, base },
     { id: "maths-train", method: full(), epochs: 1, batchSize: 16, learningRate: 2e-3, schedule: "cosine", warmupRatio: 0.05 }

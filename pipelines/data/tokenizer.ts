@@ -51,7 +51,7 @@ const learnMerges = (text: string, alphabet: readonly string[], size: number): r
 
 export const specials = ["<s>", "</s>", "<pad>"]
 
-const digits = [..."0123456789"]
+const digits = Array.from({ length: 10 }, (_, digit) => `${digit}`)
 const digitPairs = digits.flatMap((a) => digits.map((b) => [a, b] as const))
 
 /** tokenizer.json of `vocabSize` tokens: 3 special ones, 256 bytes, 100 pairs of digits, then merges. */
