@@ -22,18 +22,22 @@ export const scoresOf = (workspace: WorkspacePaths, view: RunView): ReadonlyMap<
     )
   )
 
-/** "METRIC  BASE  MODEL  CHANGE", a row a metric. */
+/** "METRIC  BASE  MODEL  CHANGE  95 % INTERVAL", a row a metric; an interval that spans 0 is no clear change. */
 export const comparison = (theme: Theme, scores: Scores): string =>
   textTable({
-    header: ["metric", "base", "model", "change"],
-    numeric: [1, 2, 3],
-    rows: Object.entries(scores.metrics).map(([name, { model, baseline, better }]) => {
+    header: ["metric", "base", "model", "change", "95 % interval"],
+    numeric: [1, 2, 3, 4],
+    rows: Object.entries(scores.metrics).map(([name, { model, baseline, better, difference }]) => {
       const change = model === null || baseline === null ? null : model - baseline
       const gain = change === null ? null : better === "higher" ? change > 0 : change < 0
-      const text = change === null ? "-" : `${change > 0 ? "+" : ""}${number(change)}`
-      return [name, number(baseline), number(model), gain === null || change === 0 ? text : theme.paint(gain ? "green" : "red", text)]
+      const text = change === null ? "-" : signed(change)
+      const coloured = gain === null || change === 0 ? text : theme.paint(gain ? "green" : "red", text)
+      const interval = difference === undefined ? "-" : `${signed(difference.low)} .. ${signed(difference.high)}`
+      return [name, number(baseline), number(model), coloured, interval]
     })
   })
+
+const signed = (value: number): string => `${value > 0 ? "+" : ""}${number(value)}`
 
 /** Each sample as four lines: what was asked, what was wanted, the base's answer, the model's. */
 export const sampledAnswers = (theme: Theme, scores: Scores, wide: boolean): readonly string[] =>

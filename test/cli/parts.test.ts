@@ -36,7 +36,7 @@ test("only the paths that differ, absent and null being two things", () => {
 
 const scores: Scores = {
   metrics: {
-    exactMatch: { model: 0.86, baseline: 0.02, better: "higher" },
+    exactMatch: { model: 0.86, baseline: 0.02, better: "higher", difference: { low: 0.75, high: 0.92 } },
     perplexity: { model: 2.5, baseline: 40, better: "lower" },
     tokenAccuracy: { model: null, baseline: 0.5, better: "higher" }
   },
@@ -48,10 +48,10 @@ const theme = makeTheme({ ascii: false, colour: false })
 
 test("the comparison has a row a metric with the change, coloured by whether it is a gain", () => {
   expect(comparison(theme, scores).split("\n")).toEqual([
-    "METRIC         BASE  MODEL  CHANGE",
-    "exactMatch     0.02   0.86   +0.84",
-    "perplexity       40    2.5   -37.5",
-    "tokenAccuracy   0.5    NaN       -"
+    "METRIC         BASE  MODEL  CHANGE   95 % INTERVAL",
+    "exactMatch     0.02   0.86   +0.84  +0.75 .. +0.92",
+    "perplexity       40    2.5   -37.5               -",
+    "tokenAccuracy   0.5    NaN       -               -"
   ])
   expect(comparison(makeTheme({ ascii: false, colour: true }), scores).split("\x1b[32m")).toHaveLength(3)
 })

@@ -14,7 +14,7 @@ test("run, run again, change the learning rate, compare, generate, export", asyn
   expect(first.stderr).toContain("trainable params: ")
   expect(first.stderr).toContain("registered tiny@1")
   expect(first).toMatchObject({ code: 0 })
-  expect(first.stdout).toMatch(/METRIC +BASE +MODEL +CHANGE\nperplexity +[\d.e]+ +[\d.e]+ +[-+]/)
+  expect(first.stdout).toMatch(/METRIC +BASE +MODEL +CHANGE +95 % INTERVAL\nperplexity +[\d.e]+ +[\d.e]+ +[-+]/)
   expect(first.stdout.match(/^asked {3}/gm)).toHaveLength(3)
   expect(first.stdout).toContain('anneal generate tiny@1 --prompt "..."')
 
