@@ -14,8 +14,7 @@ export interface Question {
 
 export interface Questions {
   readonly all: readonly Question[]
-  /** Indexes into `all` of those that count for exact match, and of those kept as samples. */
-  readonly matched: readonly number[]
+  /** Indexes into `all` of those kept as samples; all of them count for exact match where that is asked. */
   readonly sampled: readonly number[]
 }
 
@@ -38,32 +37,38 @@ export const questionsOf = (
       hint: 'leave exactMatch out, e.g. metrics: ["perplexity", "tokenAccuracy"]'
     })
   }
-  // Two tokens or more: something to read and something to answer.
-  const answerable = table.ids.flatMap((_, row) => (lengthOf(table, row) >= 2 ? [row] : []))
+  const answerable = table.ids.flatMap((_, row) => (isAnswerable(table, row) ? [row] : []))
   const rows = matching ? answerable.slice(0, maxRows ?? answerable.length) : answerable
   const sampled = spread(rows, samples)
   const asked = matching ? rows : sampled
   return {
     all: asked.map((row) => questionOf(table, tokenizer, row)),
-    matched: matching ? asked.map((_, i) => i) : [],
     sampled: sampled.map((row) => asked.indexOf(row))
   }
 }
 
 const lengthOf = ({ offsets }: TokensTable, row: number): number => (offsets[row + 1] as number) - (offsets[row] as number)
 
+/** Tokens of the prompt. A text row has no answer: its first half is the prompt, the rest what really follows. */
+const promptTokens = (table: TokensTable, row: number): number =>
+  table.meta.promptFormat.rowKind === "text" ? Math.floor(lengthOf(table, row) / 2) : (table.promptLength[row] as number)
+
+/** Something to read and something to answer: a row that was cut off inside its prompt asks nothing whole. */
+const isAnswerable = (table: TokensTable, row: number): boolean => {
+  const prompt = promptTokens(table, row)
+  return prompt > 0 && prompt < lengthOf(table, row)
+}
+
 const spread = (rows: readonly number[], count: number): readonly number[] => {
   const n = Math.min(count, rows.length)
   return Array.from({ length: n }, (_, i) => rows[Math.floor((i * rows.length) / n)] as number)
 }
 
-/** A text row has no answer: its first half is the prompt, the rest what really follows. */
 const questionOf = (table: TokensTable, tokenizer: Tokenizer, row: number): Question => {
   const start = table.offsets[row] as number
   const tokens = [...table.tokens.subarray(start, start + lengthOf(table, row))]
   const { rowKind, template } = table.meta.promptFormat
-  const length = rowKind === "text" ? Math.floor(tokens.length / 2) : (table.promptLength[row] as number)
-  const ids = tokens.slice(0, Math.max(1, Math.min(length, tokens.length - 1)))
+  const ids = tokens.slice(0, promptTokens(table, row))
   const text = tokenizer.decode(ids)
   return {
     row,

@@ -129,6 +129,13 @@ describe("evaluate", () => {
     expect(events.at(-1)).toMatchObject({ done: 2 * (texts.length + 2) })
   })
 
+  test("a row that was cut off inside its prompt is not asked", async () => {
+    const cut = { prompt: [256, 97, 98], answer: [], reference: "never seen" }
+    const { scores } = await evaluate({ metrics: ["exactMatch"], maxNewTokens: 6 }, { tokens: await tokensFile([cut, rows[0]!]) })
+    expect(scores.metrics["exactMatch"]!.model).toBe(1)
+    expect(scores.samples.map(({ id }) => id)).toEqual(["row1"])
+  })
+
   test("an adapter is measured over the baseline, and only over that", async () => {
     const { folder } = await tinyAdapter(base, 7)
     const { scores } = await evaluate({ samples: 0 }, { model: folder })
