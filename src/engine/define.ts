@@ -55,22 +55,15 @@ export const stageKind = <S extends Schema.Top, const I extends Ports, const O e
 ): StageSpec<S, I, O> => spec
 
 /**
- * A stage of the user's own. `run` may be the function itself or, as builtin stages do, a late import. It is keyed by the
- * module graph of the file that calls defineStage (comments and formatting do not count).
- * @throws DefinitionError where a name is not usable
+ * A stage of the user's own, keyed by the module graph of the file that calls defineStage (comments, formatting and types do
+ * not count), so keep it in a file of its own beside `pipelines/`.
  */
 export const defineStage = <S extends Schema.Top, const I extends Ports, const O extends Ports>(
-  spec: Omit<StageSpec<S, I, O>, "run" | "isolate"> & { readonly run: StageRun<S["Type"]> | StageSpec<S, I, O>["run"] }
+  spec: Omit<StageSpec<S, I, O>, "run" | "isolate"> & { readonly run: StageRun<S["Type"]> }
 ): ((inputs: Wires<I>, config?: Authored<S>) => Handle<O>) => {
   const module = getCallSites(2)[1]?.scriptName
-  const kind = { ...spec, run: lateRun(spec.run), ...(module === undefined ? {} : { module }) } as never as StageKind
+  const kind = { ...spec, run: async () => ({ run: spec.run }), ...(module === undefined ? {} : { module }) } as never as StageKind
   return (inputs, config) => addStage<O>(kind, inputs as Record<string, Ref>, config ?? {})
-}
-
-// A run function given directly is told from a late import by its parameter: only the former takes a context.
-const lateRun = (run: unknown): StageKind["run"] => {
-  const f = run as (...args: readonly unknown[]) => unknown
-  return f.length === 0 ? (f as StageKind["run"]) : async () => ({ run: f as never })
 }
 
 /** Enters a stage into the pipeline being collected and returns its outputs as wires. */
@@ -87,8 +80,9 @@ export const addStage = <O extends Ports>(
   const refs = Object.fromEntries(
     Object.entries(outputs).map(([output, of]) => [output, { _tag: "Ref", stage, output, kind: of } satisfies Ref])
   )
-  const names = Object.keys(outputs)
-  return (names.length === 1 ? refs[names[0] as string] : refs) as Handle<O>
+  // What the kind declares decides the handle's form, so that leaving out an optional input does not change it.
+  const [only, ...others] = Object.keys(kind.outputs)
+  return (only !== undefined && others.length === 0 ? refs[only] : refs) as Handle<O>
 }
 
 /** A base model folder as a source node; its id is "base" unless given. */

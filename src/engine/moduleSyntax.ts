@@ -6,7 +6,7 @@ import { DefinitionError } from "#src/domain/Errors.ts"
 
 export interface ModuleSyntax {
   readonly digest: string
-  /** Specifiers of static imports, re-exports, import("…") and require("…"). */
+  /** Specifiers of static imports, re-exports, dynamic imports and calls of require. */
   readonly imports: readonly string[]
   /** Whether it imports something by a computed name. */
   readonly dynamic: boolean

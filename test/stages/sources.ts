@@ -22,8 +22,10 @@ export const recordPath = join(import.meta.dirname, "versions.json")
 export const sourceDigest = (kind: string): string => {
   const { modules, packages } = moduleGraph(join(root, "stages", kind, "stage.ts"), root, moduleReader)
   const sorted = (record: Readonly<Record<string, string>>): unknown => Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
+  // Compiled to WebAssembly, so no import leads there.
+  const kernels = kind === "train" ? readFileSync(join(root, "src/runtime/kernels/kernels.as.ts"), "utf8") : ""
   return createHash("sha256")
-    .update(JSON.stringify([sorted(modules), sorted(packages)]))
+    .update(JSON.stringify([sorted(modules), sorted(packages), kernels]))
     .digest("hex")
 }
 
