@@ -2,7 +2,7 @@
 //   "Please book 2 nights for Mrs Ashbrook from the 3rd of March 2031, about 420 euros."
 //   -> "room; name: Ashbrook; date: 2031-03-03; nights: 2; amount: 420.00 EUR"
 // Run: npx anneal run quickstart
-import { augment, baseModel, evaluate, format, ingest, lora, pipeline, register, split, train, validate } from "anneal"
+import { augment, baseModel, evaluate, format, full, ingest, pipeline, register, split, train, validate } from "anneal"
 
 export default pipeline("quickstart", { objective: "turn requests at an inn's desk into one strict line" }, () => {
   const base = baseModel("pipelines/models/base")
@@ -14,10 +14,10 @@ export default pipeline("quickstart", { objective: "turn requests at an inn's de
   const model = train(
     { tokens, base },
     {
-      method: lora({ r: 16, loraAlpha: 32, targetModules: "all-linear" }),
+      method: full(),
       epochs: 4,
       batchSize: 16,
-      learningRate: 4e-3,
+      learningRate: 2e-3,
       schedule: "cosine",
       warmupRatio: 0.1
     }

@@ -19,14 +19,29 @@ export interface Entities {
 // Surnames are put together as many real ones were: a place's first part and its last, or a stem and a family ending.
 const families: readonly (readonly [string, string])[] = [
   [
-    "Ash Bar Beck Black Brad Brock Burn Cald Carl Clay Crom Dal Den Dun East Elm Fair Fen Gar Glen Green Hal Ham Har Hart Hol Hub Ken Kil Kirk Lang Lock Long Lud Mar Mel Mil Nor Oak Or Pen Pres Rad Red Ros Row Rush Sel Shel Stan Stock Sut Thorn Til Wake Wal West Whit Wil Win Wyn",
-    "bourne bridge brook bury by combe cott croft dale den field ford gate hurst land ley low man mere more ridge shaw stead stone ton ward well wick worth"
+    "Ald Apple Ash Bar Barn Beck Bent Birch Black Brad Bram Brock Broad Burn Cald Carl Chad Clay Cran Crom Dal Den Ding Dray Dun East Elder Elm Ever Fair Farn Fen Fern Gar Glen Grim Green Hal Ham Har Hart Haw Hazel Hol Hub Hunt Ing Ken Kil King Kirk Lang Lark Lin Lock Long Lud Mar Mel Mid Mil Moss New Nor Oak Or Oxen Park Pen Pres Quar Rad Ram Red Rock Ros Row Rush Sel Shel Sher Silver Stan Stave Stock Sut Swan Thorn Til Under Wake Wal War West Whit Wil Win Wood Wyn",
+    "bourne bridge brook burn bury by combe cott croft dale den field ford gate ham hurst land ley low man mere mont more ridge shaw side stead stone ton ward well wick worth"
   ],
-  ["Fuji Hashi Ishi Kawa Kita Matsu Mori Naka Nishi Oka Shima Sugi Taka Tani Ue Yama", "da gawa guchi hara mori moto mura naka no saki shima shita ta waki yama zaki"],
-  ["Alm Berg Blom Dahl Ek Fors Hag Hall Holm Lind Lund Nord Sand Sjo Sund Wall", "berg blad dahl gren holm man mark qvist strand strom"],
-  ["Eber Eich Gold Hof Kirsch Kron Lauter Linden Reich Rosen Roth Silber Stein Weiss Winter", "bach baum berg feld haus hof mann meyer stein thal"],
-  ["Adam Borov Dobr Gor Ivan Jank Kowal Lev Milan Novak Petr Sokol Stan Vas Wisn Zel", "czyk enko escu ev ic in ov ovic owski ski"],
-  ["Ade Baba Chi Eme Ife Iro Kele Nwa Obi Oke Olu Ono Uche Uzo", "bayo chukwu deji dozie fe kwe lade mele ndu nna wale"]
+  [
+    "Ao Fuji Haya Hashi Hira Ishi Iwa Kane Kawa Kita Kuro Matsu Minami Mori Naka Nishi Oka Saka Shima Sugi Taka Tani Toku Ue Yama Yoshi",
+    "be da gawa guchi hara i kura mori moto mura naka no oka saki shima shita ta tani uchi waki yama zaki zawa"
+  ],
+  [
+    "Alm Asp Berg Blom Bjork Dahl Ek Fors Frid Hag Hall Hed Holm Hult Lag Lind Lund Nord Ny Oster Ros Sand Sjo Sund Vester Wall",
+    "berg blad dahl fors gren holm lund man mark qvist stedt strand strom vall"
+  ],
+  [
+    "Acker Berken Bruck Eber Eich Eisen Frei Gold Hell Hof Kirsch Kron Lauter Lieben Linden Morgen Neu Reich Rosen Roth Schon Silber Stein Wald Weiss Winter",
+    "bach bauer baum berg burger feld haus heim hof holz mann meyer muller stein thal wald"
+  ],
+  [
+    "Adam Bartos Borov Dobr Dvor Fil Gor Ivan Jank Jur Kamin Kowal Lev Lis Markov Milan Novak Petr Pol Sokol Stan Tom Vas Vlad Wisn Zel",
+    "a chuk czyk enko escu ev evic ic in ko ov ovic owski ski"
+  ],
+  [
+    "Ade Ama Aza Baba Chi Chuku Dim Eke Eme Ene Ife Iro Kele Mba Nna Nwa Obi Oke Olu Ono Oro Osa Uba Uche Ume Uzo",
+    "bayo chukwu dele deji dozie fe gbo ike jide kwe lade lumo mele ndu nna rike sola wale"
+  ]
 ]
 const days = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 export const years = { first: 2024, last: 2043 }
@@ -41,35 +56,33 @@ const allDays = (): readonly Day[] =>
     days.flatMap((length, m) => Array.from({ length }, (_, d) => ({ year, month: m + 1, day: d + 1 })))
   )
 
-// No two amounts share their whole part; from 40 up, so that none is a day or a count; never a year; most are round, as prices are.
-const allAmounts = (draw: Draw): readonly number[] => {
-  const small = Array.from({ length: 1960 }, (_, i) => 40 + i)
-  const large = Array.from({ length: 800 }, (_, i) => 2000 + 10 * i + (draw() < 0.3 ? below(draw, 10) : 0))
-  return [...small, ...large]
+// No two amounts share their whole part; from 40 up, so that none is a day or a count; never a year; two in three are round.
+const allAmounts = (draw: Draw): readonly number[] =>
+  Array.from({ length: 5960 }, (_, i) => 40 + i)
     .filter((whole) => whole < years.first || whole > years.last)
     .map((whole) => whole * 100 + (draw() < 0.35 ? below(draw, 100) : 0))
-}
 
-/** All surnames, days and amounts in one seeded order; `take(n)` hands out the next n of each. */
-export const supply = (seed: number) => {
+/** Surnames, days and amounts in seeded order: `rows` of each for the rows, the others for the base's text. */
+export const supply = (seed: number, rows: number) => {
   const draw = drawFrom(seed)
   const names = shuffled(draw, [...new Set(allSurnames())])
   const dates = shuffled(draw, allDays())
   const cents = shuffled(draw, allAmounts(draw))
-  let next = 0
+  const entities = (i: number, from: number): Entities => ({
+    name: around(names, i, from),
+    date: around(dates, i, from),
+    amount: { cents: around(cents, i, from), currency: pick(draw, ["EUR", "USD", "GBP"] as const) }
+  })
   return {
-    size: Math.min(names.length, dates.length, cents.length),
-    take: (n: number): readonly Entities[] => {
-      const from = next
-      next += n
-      return Array.from({ length: n }, (_, i) => ({
-        name: names[from + i] as string,
-        date: dates[from + i] as Day,
-        amount: { cents: cents[from + i] as number, currency: pick(draw, ["EUR", "USD", "GBP"] as const) }
-      }))
-    }
+    /** The entities of each row: every one in this row alone. */
+    rows: Array.from({ length: rows }, (_, i) => entities(i, 0)),
+    /** The i-th entities of the base's text: the lists are of different lengths, so that their items meet in ever new company. */
+    text: (i: number) => entities(i, rows)
   }
 }
+
+/** Item i of a list that begins at `from` and, at its end, begins there again. */
+const around = <A>(list: readonly A[], i: number, from: number): A => list[from + (i % (list.length - from))] as A
 
 export const months = "January February March April May June July August September October November December".split(" ")
 const weekdays = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" ")

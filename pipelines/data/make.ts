@@ -8,9 +8,9 @@ import { makeTokenizer } from "./tokenizer.ts"
 
 /** Every file's text by its path from this folder. No name, date or amount is in two rows, or in a row and in the base's text. */
 export const files = (): Readonly<Record<string, string>> => {
-  const { size, take } = supply(1)
-  const rows = requests(take(1000))
-  const text = notes(take(size - 1000), 3500)
+  const entities = supply(1, 1200)
+  const rows = requests(entities.rows)
+  const text = notes(6000, entities.text)
   return {
     "rows.jsonl": rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
     "base.txt": text,

@@ -93,15 +93,13 @@ const matter = (draw: Draw, { name, date, amount }: Entities, again: number): re
   return [pick(draw, reports), ...parts.map((list) => pick(draw, list)), ...aside].map((frame) => capitalized(fill(frame, slots)))
 }
 
-/** One note: one matter, or two one after the other. */
-const note = (draw: Draw, entities: readonly Entities[]): string => {
-  const one = draw() < 0.7
-  const matters = one ? [matter(draw, pick(draw, entities), 3 + below(draw, 3))] : [1, 2].map((again) => matter(draw, pick(draw, entities), again))
-  return matters.flat().join(" ")
-}
-
-/** `size` notes, one a paragraph. */
-export const notes = (entities: readonly Entities[], size: number): string => {
+/** `size` notes, one a paragraph: each tells of one matter, or of two one after the other. */
+export const notes = (size: number, entities: (i: number) => Entities): string => {
   const draw = drawFrom(5)
-  return Array.from({ length: size }, () => note(draw, entities)).join("\n\n") + "\n"
+  let next = 0
+  const note = (): string => {
+    const repetitions = draw() < 0.7 ? [3 + below(draw, 3)] : [1, 2]
+    return repetitions.flatMap((again) => matter(draw, entities(next++), again)).join(" ")
+  }
+  return `${Array.from({ length: size }, note).join("\n\n")}\n`
 }
