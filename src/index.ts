@@ -1,7 +1,8 @@
 // The authoring API: everything that a pipeline file imports from "anneal".
 import type * as Schema from "effect/Schema"
+import { DefinitionError } from "#src/domain/Errors.ts"
 import type { Ref } from "#src/domain/Pipeline.ts"
-import { addStage, type Authored } from "#src/engine/define.ts"
+import { addStage, type Authored, madeBy } from "#src/engine/define.ts"
 import { augmentKind } from "#stages/augment/stage.ts"
 import { evaluateKind } from "#stages/evaluate/stage.ts"
 import { formatKind } from "#stages/format/stage.ts"
@@ -31,12 +32,28 @@ export const validate = (rows: Rows, config: Config<typeof validateKind> = {}): 
   return { ...out.rows, report: out.report }
 }
 
-/** Parts of the rows; no exact duplicate stands in two of them. */
-export const split = (rows: Rows, config: Config<typeof splitKind> = {}) => addStage<typeof splitKind.outputs>(splitKind, { rows }, config)
+/** Parts of the rows; no exact duplicate stands in two of them. @throws DefinitionError for augmented rows: copies of one row would be parted */
+export const split = (rows: Rows, config: Config<typeof splitKind> = {}) => {
+  if (madeBy(rows) === "augment") {
+    throw new DefinitionError({
+      message: "split is given augmented rows: copies of one row would stand in train and in test",
+      hint: "split first, then augment the training part: augment(parts.train, …)"
+    })
+  }
+  return addStage<typeof splitKind.outputs>(splitKind, { rows }, config)
+}
 
-/** Adds changed copies of rows. Give it the training part only. */
-export const augment = (rows: Rows, config: Config<typeof augmentKind> = {}): Rows =>
-  addStage<{ rows: "rows" }>(augmentKind, { rows }, config)
+/** Adds changed copies of training rows. @throws DefinitionError for a validation or test part: figures must come from rows as they are */
+export const augment = (rows: Rows, config: Config<typeof augmentKind> = {}): Rows => {
+  if (madeBy(rows) === "split" && rows.output !== "train") {
+    throw new DefinitionError({
+      message: `augment is given the ${rows.output} part of ${rows.stage}`,
+      why: "figures must come from rows as they are",
+      hint: "augment the training part only: augment(parts.train, …)"
+    })
+  }
+  return addStage<{ rows: "rows" }>(augmentKind, { rows }, config)
+}
 
 /** Renders and tokenizes rows for the base model. */
 export const format = (

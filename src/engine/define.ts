@@ -66,6 +66,9 @@ export const defineStage = <S extends Schema.Top, const I extends Ports, const O
   return (inputs, config) => addStage<O>(kind, inputs as Record<string, Ref>, config ?? {})
 }
 
+/** Name of the stage kind that makes a wire's artifact, in the pipeline being collected; undefined for a source. */
+export const madeBy = (ref: Ref): string | undefined => collecting?.stages.find((stage) => stage.id === ref.stage)?.kind.kind
+
 /** Enters a stage into the pipeline being collected and returns its outputs as wires. */
 export const addStage = <O extends Ports>(
   kind: StageKind,

@@ -17,6 +17,8 @@ type Row = (state: StageView["state"] | "alert" | " ", subject: string, line: st
 export const runLines = (theme: Theme, options: LineOptions = {}): ((event: RunEvent, view: RunView) => readonly string[]) => {
   const printed = new Map<string, { readonly time: number; readonly share: number }>()
   const pending = new Map<string, string>()
+  /** Steps up to which a resumed stage tells its curve again: those figures were lines of the run before. */
+  const told = new Map<string, number>()
   // As wide as the longest stage id of the plan, so that the texts stand below each other.
   let width = 10
   const row: Row = (state, subject, line) =>
@@ -59,7 +61,7 @@ export const runLines = (theme: Theme, options: LineOptions = {}): ((event: RunE
         printed.delete(stage.id)
         return [row("running", stage.id, stage.reason === null ? "started" : `started  why: ${stage.reason.text}`)]
       case "Metrics":
-        return figures(stage, event.time)
+        return event.step <= (told.get(stage.id) ?? -1) ? [] : figures(stage, event.time)
       case "Progress":
         // A stage that trains reports both: its figures carry the position.
         return Object.keys(stage.live).length > 0 || event.done === 0 ? [] : figures(stage, event.time)
@@ -72,6 +74,7 @@ export const runLines = (theme: Theme, options: LineOptions = {}): ((event: RunE
       case "Alert":
         return [row("alert", stage.id, event.detail)]
       case "Resumed":
+        told.set(stage.id, event.step)
         return [text(stage.id, `goes on at step ${event.step} from checkpoint ${event.checkpoint}`)]
       case "Waiting":
         return [row("locked", stage.id, `waits: ${event.owner} computes the same result (${short(event.key)})`)]

@@ -126,8 +126,8 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
         epoch: state.step / order.stepsPerEpoch
       }
       state = afterLog(state, values)
-      emit({ _tag: "Metrics", step: state.step, values: { ...values, tokensPerSecond: meter.speed() }, nonFinite: [] })
       emit({ _tag: "Progress", done: state.step, total: order.totalSteps, unit: "steps" })
+      emit({ _tag: "Metrics", step: state.step, values: { ...values, tokensPerSecond: meter.speed() }, nonFinite: [] })
       meter.memory(emit)
     }
   }

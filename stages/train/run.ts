@@ -95,15 +95,15 @@ const parameterLine = ({ trainable, total }: ModelInfo["parameters"]): string =>
   return `trainable params: ${count(trainable)} || all params: ${count(total)} || trainable%: ${((100 * trainable) / total).toFixed(4)}`
 }
 
-/** Mean loss over all steps, and the validation loss of the weights that are the result, where they were validated. */
+/** Mean loss over all steps (transformers' train_loss), and the validation loss of the resulting weights, where they were validated. */
 const finalMetrics = ({ state, modelStep }: Trained): Readonly<Record<string, number>> => {
   const validated = state.validations.find(({ step }) => step === modelStep)
-  return { loss: state.lossSum / state.step, ...(validated === undefined ? {} : { validationLoss: validated.loss }) }
+  return { trainLoss: state.lossSum / state.step, ...(validated === undefined ? {} : { validationLoss: validated.loss }) }
 }
 
 const summaryOf = ({ state, modelStep }: Trained, metrics: Readonly<Record<string, number>>): string => {
   const validation = metrics["validationLoss"]
-  const last = `${state.step} steps, loss ${(metrics["loss"] as number).toFixed(4)}`
+  const last = `${state.step} steps, mean loss ${(metrics["trainLoss"] as number).toFixed(4)}`
   return validation === undefined ? last : `${last}, validation loss ${validation.toFixed(4)} at step ${modelStep}`
 }
 

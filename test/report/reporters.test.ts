@@ -84,6 +84,26 @@ test("with every step asked for, each of the 100 steps has a line", () => {
   for (let step = 21; step <= 120; step++) expect(lines.some((line) => line.includes(`step ${step}/120 `))).toBe(true)
 })
 
+test("the figures that a resumed stage tells again make no lines", () => {
+  const at = doneJournal.findIndex((event) => event._tag === "Resumed")
+  const resumed = doneJournal[at] as Extract<RunEvent, { _tag: "Resumed" }>
+  const { v, time, run, stage } = resumed
+  const again = [10, 20].map((step): RunEvent => ({
+    v,
+    seq: 0,
+    time,
+    run,
+    stage,
+    _tag: "Metrics",
+    step,
+    values: { loss: 9 },
+    nonFinite: []
+  }))
+  const lines = printed(doneJournal.toSpliced(at + 1, 0, ...again), (write) => plainReporter(plain, write, { everyStep: true }))
+  expect(lines.filter((line) => line.includes(" loss 9"))).toEqual([])
+  expect(lines.some((line) => line.includes("step 21/120"))).toBe(true)
+})
+
 test("ascii output has no character above 126, coloured output only adds escape codes", () => {
   const inAscii = printed(doneJournal, (write) => plainReporter(makeTheme({ ascii: true, colour: false }), write)).join("\n")
   expect(inAscii).toMatch(/^[\n -~]*$/)
