@@ -2,18 +2,11 @@
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 
-const git = async (folder: string, ...args: readonly string[]): Promise<string> =>
-  (await promisify(execFile)("git", ["-C", folder, ...args], { timeout: 2000 })).stdout.trim()
-
-/** "<commit>", "<commit>+dirty" where files differ from it, or null outside a repository and without git. */
+/** "<commit>", "<commit>+dirty" where files differ from it, or null outside a repository, before its first commit and without git. */
 export const gitState = async (folder: string): Promise<string | null> => {
-  try {
-    const [commit, changes] = await Promise.all([
-      git(folder, "rev-parse", "HEAD"),
-      git(folder, "status", "--porcelain", "--untracked-files=no")
-    ])
-    return changes === "" ? commit : `${commit}+dirty`
-  } catch {
-    return null
-  }
+  const args = ["-C", folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+  const told = await promisify(execFile)("git", args, { timeout: 2000 }).catch(() => null)
+  const commit = /^# branch\.oid ([0-9a-f]+)$/m.exec(told?.stdout ?? "")?.[1]
+  if (told === null || commit === undefined) return null
+  return /^[^#]/m.test(told.stdout) ? `${commit}+dirty` : commit
 }

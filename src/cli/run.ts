@@ -64,7 +64,9 @@ export const runCommand = Command.make(
     const workspace = openWorkspace(input.artifacts)
     const theme = themeFor(process.stderr, input.ascii)
     const { set, only, from, force, stages: targets, dry } = input
-    const [{ planPipeline, execute }, git] = await Promise.all([import("./planning.ts"), gitState(workspace.root)])
+    // Asked for while the plan is made: it takes as long as the plan does.
+    const commit = gitState(workspace.root)
+    const { planPipeline, execute } = await import("./planning.ts")
     const prepared = await planPipeline(workspace, input.pipeline, { set, only, from, force, targets, remember: !dry })
     for (const one of prepared.warnings) note(`! ${one}`)
     if (dry) return print(planText(themeFor(process.stdout, input.ascii), prepared.pipeline.id, prepared.plan, false))
@@ -78,6 +80,7 @@ export const runCommand = Command.make(
       reporter.report(event, view)
     }
     const childEntry = join(packageFolder, "dist/stage-child.js")
+    const git = await commit
     const { control, summary } = execute(workspace, prepared, { childEntry, jobs, threads, keepGoing, restart, name, git, listener })
     const stop = (received: StopSignal): void => {
       // The live view says it itself, and its key comes here too.
