@@ -14,7 +14,7 @@ export default pipeline("base", { objective: "a tiny model of plain English that
     {
       method: full(),
       initialWeights: "random",
-      epochs: 7,
+      epochs: 8,
       batchSize: 16,
       learningRate: 3e-3,
       weightDecay: 0.1,

@@ -1,5 +1,6 @@
 // The base model's text: the diary of the same inn in plain English. Each note says who, when, how much and how many, and says it
-// again in other words, so that a model of it learns to carry names, dates and amounts along. The rows' strict form is not in it.
+// again, in other words or the same, so that a model of it learns to carry names, dates and amounts along. The rows' strict form is
+// not in it.
 import { below, capitalized, type Draw, drawFrom, fill, pick, shuffled } from "./draw.ts"
 import { type Entities, sayAmount, sayCount, sayDate, sayName } from "./entities.ts"
 
@@ -68,13 +69,23 @@ const asides = [
   "The post was late."
 ]
 
+const lists = [
+  "The list on the board: {list}. Read again from the top: {list}.",
+  "The porter called out {list}, and the maid answered {list}.",
+  "In pencil it said {list}. In ink it says {list}.",
+  "{list}, said the letter. {list}, wrote the clerk.",
+  "Heard on the telephone: {list}. Said back to be safe: {list}.",
+  "Yesterday's page ends with {list}. Today's page begins with {list}."
+]
+const items = ["{name}", "{name}", "{surname}", "{surname}", "{amount}", "{date}", "{surname} with {amount}", "{surname} on {date}", "{count}"]
+
 const currencies = { EUR: "euros", USD: "dollars", GBP: "pounds" }
 
-/** What is said of one matter: a report, then `again` restatements, now and then with an aside at the end. */
-const matter = (draw: Draw, { name, date, amount }: Entities, again: number): readonly string[] => {
+/** One matter's parts, each use of them in words of its own. */
+const wordsOf = (draw: Draw, { name, date, amount }: Entities): Readonly<Record<string, () => string>> => {
   const number = 1 + below(draw, 14)
   const noun = pick(draw, ["night", "night", "guest", "guest", "chair", "meal"])
-  const slots = {
+  return {
     name: () => sayName(draw, name),
     surname: () => name,
     date: () => sayDate(draw, date),
@@ -88,18 +99,27 @@ const matter = (draw: Draw, { name, date, amount }: Entities, again: number): re
     count: () => sayCount(draw, number, noun),
     number: () => `${number}`
   }
+}
+
+/** What is said of one matter: a report, then `again` restatements, now and then with an aside at the end. */
+const matter = (draw: Draw, entities: Entities, again: number): readonly string[] => {
+  const slots = wordsOf(draw, entities)
   const parts = shuffled(draw, [againName, againDate, againAmount, againCount, againAll, againAll]).slice(0, again)
   const aside = draw() < 0.3 ? [pick(draw, asides)] : []
   return [pick(draw, reports), ...parts.map((list) => pick(draw, list)), ...aside].map((frame) => capitalized(fill(frame, slots)))
 }
 
-/** `size` notes, one a paragraph: each tells of one matter, or of two one after the other. */
+/** A list of three to six things, said twice in the same words. */
+const list = (draw: Draw, entities: () => Entities): string => {
+  const said = Array.from({ length: 3 + below(draw, 4) }, () => fill(pick(draw, items), wordsOf(draw, entities()))).join(", ")
+  return capitalized(fill(pick(draw, lists), { list: () => said }))
+}
+
+/** `size` notes, one a paragraph: every other one is a list, the others tell of one matter, or of two one after the other. */
 export const notes = (size: number, entities: (i: number) => Entities): string => {
   const draw = drawFrom(5)
-  let next = 0
-  const note = (): string => {
-    const repetitions = draw() < 0.7 ? [3 + below(draw, 3)] : [1, 2]
-    return repetitions.flatMap((again) => matter(draw, entities(next++), again)).join(" ")
-  }
-  return `${Array.from({ length: size }, note).join("\n\n")}\n`
+  let used = 0
+  const next = (): Entities => entities(used++)
+  const tale = (): string => (draw() < 0.7 ? [3 + below(draw, 3)] : [1, 2]).flatMap((again) => matter(draw, next(), again)).join(" ")
+  return `${Array.from({ length: size }, (_, i) => (i % 2 === 0 ? tale() : list(draw, next))).join("\n\n")}\n`
 }
