@@ -9,7 +9,7 @@ export default pipeline("quickstart", { objective: "turn requests at an inn's de
   const rows = ingest({ from: "pipelines/data/rows.jsonl", as: "instruction" })
   const checked = validate(rows, { minRows: 600, maxEmptyShare: 0, maxDuplicateShare: 0 })
   const parts = split(checked, { validation: 0.05, test: 0.1, seed: 42 })
-  const more = augment(parts.train, { insert: 0.05, seed: 42 })
+  const more = augment(parts.train, { insert: 0.01, delete: 0.02, seed: 42 })
   const tokens = format({ train: more, validation: parts.validation, test: parts.test, base }, { template: "plain", maxLength: 160 })
   // full(), because the strict line uses signs that the base never saw, and an adapter leaves the output layer as it is.
   const model = train(
