@@ -1,10 +1,11 @@
 // Low-rank adaptation as PEFT defines it: y = x W^T + (loraAlpha / r) (dropout(x) A^T) B^T, with A [r, in] and B [out, r].
 import { DataError } from "#src/domain/Errors.ts"
-import { add, mul } from "#src/graph/ops/elementwise.ts"
+import { add } from "#src/graph/ops/elementwise.ts"
 import { matMul } from "#src/graph/ops/matmul.ts"
-import type { Value } from "#src/graph/Value.ts"
 import { initialTensors } from "#src/models/initialWeights.ts"
-import type { Linear, LinearHook, Model, Parameter, Weights } from "#src/models/Model.ts"
+import { plainLinear } from "#src/models/linear.ts"
+import type { Linear, Model, Parameter, Weights } from "#src/models/Model.ts"
+import type { Adapter } from "./Adapter.ts"
 
 /** What graph and files need of the options; both LoraOptions and a saved adapter's config have it. */
 export interface LoraShape {
@@ -41,31 +42,31 @@ export const loraParameters = (model: Model, options: LoraShape): readonly Param
     { name: nameB(path), shape: [outFeatures, options.r], decay: true, init: { kind: "constant", value: 0 } }
   ])
 
-/** A fresh adapter's tensors, by the names of `loraParameters`; it changes nothing yet, because B is 0. */
-export const initLora = (model: Model, options: LoraShape, seed: number): Weights => initialTensors(loraParameters(model, options), seed)
-
-/**
- * The layers' computation with the adapter. `dropoutMask` gives a layer's mask [M, in], 0 or 1 / (1 - p), while training with
- * dropout; it is applied to the adapter's input only.
- */
-export const loraLinear = (
-  model: Model,
-  options: LoraShape,
-  param: (name: string) => Value,
-  dropoutMask?: (linear: Linear) => Value | undefined
-): LinearHook => {
-  const targets = new Set(loraTargets(model, options).map(({ path }) => path))
-  return (x, linear, weight) => {
-    const base = matMul(x, weight, { transB: true })
-    if (!targets.has(linear.path)) return base
-    const mask = dropoutMask?.(linear)
-    const low = matMul(mask === undefined ? x : mul(x, mask), param(nameA(linear.path)), { transB: true })
-    return add(base, matMul(low, param(nameB(linear.path)), { transB: true, alpha: options.loraAlpha / options.r }))
+/** A fresh adapter changes nothing yet, because B is 0. Dropout is applied to the adapter's input only. */
+export const loraAdapter = (model: Model, options: LoraShape & { readonly loraDropout?: number }): Adapter => {
+  const targets = loraTargets(model, options)
+  const paths = new Set(targets.map(({ path }) => path))
+  const parameters = loraParameters(model, options)
+  return {
+    parameters,
+    replaces: new Map(),
+    dropout: { linears: targets, share: options.loraDropout ?? 0 },
+    hooks: ({ param, dropout }) => ({
+      linear: (call) => {
+        const { layer, x } = call
+        const base = plainLinear(call)
+        if (!paths.has(layer.path)) return base
+        const low = matMul(dropout?.(layer, x) ?? x, param(nameA(layer.path)), { transB: true })
+        return add(base, matMul(low, param(nameB(layer.path)), { transB: true, alpha: options.loraAlpha / options.r }))
+      }
+    }),
+    initial: (_, seed) => initialTensors(parameters, seed),
+    merge: (base, own) => mergeLora(model, options, base, own)
   }
 }
 
 /** The base model's weights with the adapter worked in: W + (loraAlpha / r) B A. Computed when a tensor is read. */
-export const mergeLora = (model: Model, options: LoraShape, base: Weights, adapter: Weights): Weights => {
+const mergeLora = (model: Model, options: LoraShape, base: Weights, adapter: Weights): Weights => {
   const targets = new Map(loraTargets(model, options).map((linear) => [`${linear.path}.weight`, linear]))
   return {
     has: base.has,

@@ -21,16 +21,44 @@ export interface Parameter {
   readonly alias?: string
 }
 
-/** A linear layer without the output head: what an adapter can change. Its weight is the parameter `${path}.weight`. */
+/** A linear layer: what an adapter can change. Its parameters are `${path}.weight` and, with `bias`, `${path}.bias`. */
 export interface Linear {
   /** Module path, e.g. "model.layers.0.self_attn.q_proj". */
   readonly path: string
   readonly inFeatures: number
   readonly outFeatures: number
+  readonly bias: boolean
+  /** The weight is stored [in, out] (GPT-2's Conv1D) instead of [out, in]. */
+  readonly transposed?: boolean
 }
 
-/** y [M, out] of x [M, in] and the layer's own weight [out, in], without its bias. */
-export type LinearHook = (x: Value, linear: Linear, weight: Value) => Value
+/** One use of a linear layer. */
+export interface LinearCall {
+  readonly layer: Linear
+  /** [M, in] */
+  readonly x: Value
+  /** [out, in], or [in, out] where the layer is `transposed`. */
+  readonly weight: Value
+  /** [out] */
+  readonly bias: Value | undefined
+}
+
+/** Places besides the adapters' own where activations may be dropped out, as transformers names them. */
+export type DropoutSite = { readonly kind: "embedding" } | { readonly kind: "attention" | "residual"; readonly path: string }
+
+/** What an adapter or a training option changes of a forward pass; without them a model computes what its family defines. */
+export interface Hooks {
+  /** Computes a linear layer, the output head included: y [M, out], with its bias. linear.ts has the plain way. */
+  readonly linear?: (call: LinearCall) => Value
+  /** The embedding of ids [M] as [M, hidden_size], after the family's own scale; `plain` is the family's own. */
+  readonly embedding?: (ids: Value, plain: Value) => Value
+  /** Keys and values that stand in front of each layer's own, [B, KV, P, hd]; positions of the tokens begin at P. */
+  readonly prefix?: { readonly length: number; readonly keyValue: (layer: number, batch: number) => KeyValue }
+  /** Rows [P, hidden_size] that stand in front of every row's embeddings, as if they were tokens of their own. */
+  readonly virtualTokens?: Value
+  /** attention: [B, H, T, places], after the softmax; else [B * T, hidden_size]. */
+  readonly dropout?: (site: DropoutSite, x: Value) => Value
+}
 
 /** Keys and values of one layer, [B, KV, T, hd]; keys are rotated already. */
 export interface KeyValue {
@@ -54,16 +82,29 @@ export interface BuildArgs {
   readonly inputIds: Value
   /** The value that holds a parameter, in its own shape. */
   readonly param: (name: string) => Value
-  /** Replaces x W^T, for adapters. */
-  readonly linear?: LinearHook
+  readonly hooks?: Hooks
   /** int64 [S]: flat positions b * T + t whose logits are wanted; the head runs on these only. */
   readonly select?: Value
   /** Without it: causal attention over positions 0 .. T-1. Rows are padded on the right, so padding needs no mask. */
   readonly cache?: Cache
+  /** Several documents in a row: attention stays within each. Not together with `cache` or virtual tokens. */
+  readonly packing?: Packing
+}
+
+/** Documents side by side in rows of T places. */
+export interface Packing {
+  /** int64 [B, T]: each place's position within its document, from 0. */
+  readonly positions: Value
+  /** int64 [B, T]: the number of its document; padding has one of its own. */
+  readonly segments: Value
 }
 
 export interface Built {
-  /** [B * T, V], or [S, V] with `select`. */
+  /** The last block's output after the final norm, [B * T, hidden_size], or [S, hidden_size] with `select`. */
+  readonly final: Value
+  /** Logits [M, V] of rows [M, hidden_size] of `final`: for a loss that works on a few rows at a time. */
+  readonly head: (rows: Value) => Value
+  /** head(final). Nodes that nothing reads are left out of a model, so it costs nothing where it is not used. */
   readonly logits: Value
   /** Per layer, of the new tokens only: [B, KV, T, hd]. */
   readonly present: readonly KeyValue[]
@@ -87,6 +128,14 @@ export interface ModelConfig {
   readonly pad_token_id: number | null
 }
 
+/** PEFT's defaults per family (utils/constants.py: TRANSFORMERS_MODELS_TO_*_TARGET_MODULES_MAPPING). */
+export interface AdapterTargets {
+  readonly lora: readonly string[]
+  /** `feedforward` are those of `ia3` whose input is scaled instead of their output. */
+  readonly ia3: readonly string[]
+  readonly ia3Feedforward: readonly string[]
+}
+
 export interface Model {
   readonly modelType: string
   readonly config: ModelConfig
@@ -94,7 +143,14 @@ export interface Model {
   readonly configJson: JsonObject
   readonly vocabSize: number
   readonly parameters: readonly Parameter[]
+  /** Of the blocks, in the order of the forward pass: what "all-linear" means. */
   readonly linears: readonly Linear[]
+  /** The output head. Its weight is the embedding's where `tie_word_embeddings` is set. */
+  readonly head: Linear
+  /** Module path of the token embedding. */
+  readonly embedding: string
+  /** Modules that PEFT adapts where none are named, by the last part of their path. */
+  readonly targets: AdapterTargets
   /** Names of tensors that a file may hold besides and that are not needed (buffers of older releases). */
   readonly ignored: RegExp
   readonly build: (graph: GraphBuilder, args: BuildArgs) => Built

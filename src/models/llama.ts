@@ -4,12 +4,12 @@ import * as Schema from "effect/Schema"
 import { DataError } from "#src/domain/Errors.ts"
 import { decodeObject } from "#src/formats/decode.ts"
 import type { HfConfig } from "#src/formats/hfConfig.ts"
-import { add, greater, mul, where } from "#src/graph/ops/elementwise.ts"
-import { gather } from "#src/graph/ops/index.ts"
-import { matMul } from "#src/graph/ops/matmul.ts"
-import { rmsNorm, rotaryEmbedding, silu, softmax } from "#src/graph/ops/nn.ts"
-import { concat, reshape, transpose } from "#src/graph/ops/shape.ts"
+import { add, mul } from "#src/graph/ops/elementwise.ts"
+import { rmsNorm, rotaryEmbedding, silu } from "#src/graph/ops/nn.ts"
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
+import { attend, type Attended, type Attention, splitHeads } from "./attention.ts"
+import { embed } from "./embed.ts"
+import { linearOf, plainLinear } from "./linear.ts"
 import type { BuildArgs, Built, KeyValue, Linear, Model, ModelConfig, Parameter } from "./Model.ts"
 import { inverseFrequencies, rotaryTables } from "./rope.ts"
 
@@ -79,19 +79,13 @@ const configOf = (fields: typeof LlamaFields.Type, where: string): LlamaConfig =
   return config
 }
 
-/** What all parts of one forward pass share. B rows of T tokens; activations are [B * T, width]. */
+/** What all parts of one forward pass share. Activations are [B * T, width]. */
 interface Context {
   readonly config: LlamaConfig
   readonly param: (name: string) => Value
   readonly linear: (path: string, x: Value) => Value
-  readonly batch: number
-  readonly length: number
-  readonly positions: Value
-  readonly cos: Value
-  readonly sin: Value
-  /** Added to the scores, broadcast to [B, H, T, C + T]. */
-  readonly mask: Value
-  readonly cache: BuildArgs["cache"]
+  readonly attention: Attention
+  readonly rotate: (heads: Value) => Value
 }
 
 // --- norm ---
@@ -100,26 +94,13 @@ const norm = (c: Context, path: string, x: Value): Value => rmsNorm(x, c.param(`
 
 // --- attention ---
 
-/** [B * T, n * hd] to [B, n, T, hd]. */
-const splitHeads = (c: Context, x: Value, heads: number): Value =>
-  transpose(reshape(x, [c.batch, c.length, heads, c.config.head_dim]), [0, 2, 1, 3])
-
-const attention = (c: Context, layer: number, path: string, x: Value): { readonly output: Value; readonly present: KeyValue } => {
-  const { batch: B, length: T, cache } = c
-  const { num_attention_heads: H, num_key_value_heads: KV, head_dim: hd } = c.config
-  const rotate = (heads: Value): Value => rotaryEmbedding(heads, c.positions, c.cos, c.sin)
-  const query = rotate(splitHeads(c, c.linear(`${path}.q_proj`, x), H))
-  const key = rotate(splitHeads(c, c.linear(`${path}.k_proj`, x), KV))
-  const value = splitHeads(c, c.linear(`${path}.v_proj`, x), KV)
-  const keys = cache === undefined ? key : concat([cache.keys[layer] as Value, key], 2)
-  const values = cache === undefined ? value : concat([cache.values[layer] as Value, value], 2)
-  // The H / KV query heads of a group stand below each other as rows of one matrix, so keys and values are never repeated and
-  // their gradients sum over the group inside the matrix product.
-  const scores = matMul(reshape(query, [B, KV, -1, hd]), keys, { transB: true, alpha: 1 / Math.sqrt(hd) })
-  const weights = softmax(add(reshape(scores, [B, H, T, -1]), c.mask))
-  const mixed = matMul(reshape(weights, [B, KV, (H / KV) * T, -1]), values)
-  const joined = reshape(transpose(reshape(mixed, [B, H, T, hd]), [0, 2, 1, 3]), [B * T, H * hd])
-  return { output: c.linear(`${path}.o_proj`, joined), present: { key, value } }
+const attention = (c: Context, layer: number, path: string, x: Value): Attended => {
+  const { num_attention_heads: H, num_key_value_heads: KV } = c.config
+  const heads = (name: string, count: number): Value => splitHeads(c.attention, c.linear(`${path}.${name}`, x), count)
+  const query = c.rotate(heads("q_proj", H))
+  const key = c.rotate(heads("k_proj", KV))
+  const { output, present } = attend(c.attention, layer, query, { key, value: heads("v_proj", KV) }, { path })
+  return { output: c.linear(`${path}.o_proj`, output), present }
 }
 
 // --- MLP ---
@@ -129,23 +110,24 @@ const mlp = (c: Context, path: string, x: Value): Value =>
 
 // --- block ---
 
-const block = (c: Context, layer: number, x: Value): { readonly output: Value; readonly present: KeyValue } => {
+const block = (c: Context, layer: number, x: Value): Attended => {
   const path = `model.layers.${layer}`
+  const residual = (name: string, y: Value): Value => c.attention.hooks.dropout?.({ kind: "residual", path: `${path}.${name}` }, y) ?? y
   const attended = attention(c, layer, `${path}.self_attn`, norm(c, `${path}.input_layernorm`, x))
-  const middle = add(x, attended.output)
-  const output = add(middle, mlp(c, `${path}.mlp`, norm(c, `${path}.post_attention_layernorm`, middle)))
+  const middle = add(x, residual("self_attn", attended.output))
+  const output = add(middle, residual("mlp", mlp(c, `${path}.mlp`, norm(c, `${path}.post_attention_layernorm`, middle))))
   return { output, present: attended.present }
 }
 
 // --- model ---
 
-const embedding = "model.embed_tokens.weight"
-const head = "lm_head.weight"
+const embedding = "model.embed_tokens"
+const head = "lm_head"
 
 const layersOf = (config: LlamaConfig): readonly string[] => Array.from({ length: config.num_hidden_layers }, (_, i) => `model.layers.${i}`)
 
 /** Linear layers of one block with the config field that gives them a bias. */
-const blockLinears = (config: LlamaConfig, path: string): readonly (Linear & { readonly bias: boolean })[] => {
+const blockLinears = (config: LlamaConfig, path: string): readonly Linear[] => {
   const { hidden_size: hidden, intermediate_size: inner, attention_bias, mlp_bias } = config
   const width = config.num_attention_heads * config.head_dim
   const kvWidth = config.num_key_value_heads * config.head_dim
@@ -178,9 +160,9 @@ const parametersOf = (config: LlamaConfig): readonly Parameter[] => {
   })
   return [
     {
-      ...weight(embedding, [vocab, hidden]),
+      ...weight(`${embedding}.weight`, [vocab, hidden]),
       init: pad === null ? init : { ...init, zeroRow: pad },
-      ...(config.tie_word_embeddings ? { alias: head } : {})
+      ...(config.tie_word_embeddings ? { alias: `${head}.weight` } : {})
     },
     ...layersOf(config).flatMap((path) => [
       ...blockLinears(config, path).flatMap(({ path: at, inFeatures, outFeatures, bias }) => [
@@ -191,69 +173,41 @@ const parametersOf = (config: LlamaConfig): readonly Parameter[] => {
       vector(`${path}.post_attention_layernorm.weight`, hidden, 1)
     ]),
     vector("model.norm.weight", hidden, 1),
-    ...(config.tie_word_embeddings ? [] : [weight(head, [vocab, hidden])])
+    ...(config.tie_word_embeddings ? [] : [weight(`${head}.weight`, [vocab, hidden])])
   ]
 }
-
-/** Additive causal mask [T, T], made in the graph: as a constant it would be the largest part of a long sequence's model. */
-const causalMask = (graph: GraphBuilder, T: number): Value => {
-  const places = (shape: readonly number[]): Value =>
-    graph.constant(
-      BigInt64Array.from({ length: T }, (_, i) => BigInt(i)),
-      "int64",
-      shape
-    )
-  // Finite instead of -infinity, so that nothing can become NaN.
-  const lowest = graph.constant(-3.4028234663852886e38, "float32", [])
-  return where(greater(places([1, T]), places([T, 1])), lowest, graph.constant(0, "float32", []))
-}
-
-/** 0 .. T-1 for each of B rows. */
-const rowPositions = (graph: GraphBuilder, B: number, T: number): Value =>
-  graph.constant(
-    BigInt64Array.from({ length: B * T }, (_, i) => BigInt(i % T)),
-    "int64",
-    [B, T]
-  )
 
 /** @throws DataError where the config is incomplete or asks for something that is not computed here */
 export const llama = (source: HfConfig, where: string): Model => {
   const fields = decodeObject(LlamaFields, source.fields, where)
   const config = configOf(fields, where)
   const frequencies = inverseFrequencies(fields.rope_parameters, config.head_dim, where)
-  const linears = new Map(layersOf(config).flatMap((path) => blockLinears(config, path).map((linear) => [linear.path, linear])))
+  const linears = layersOf(config).flatMap((path) => blockLinears(config, path))
+  const output: Linear = { path: head, inFeatures: config.hidden_size, outFeatures: config.vocab_size, bias: false }
+  const headWeight = `${config.tie_word_embeddings ? embedding : head}.weight`
 
-  const build = (graph: GraphBuilder, { inputIds, param, linear, select, cache }: BuildArgs): Built => {
-    const [batch, length] = inputIds.shape as [number, number]
-    const cached = cache?.keys[0]?.shape[2] ?? 0
-    const project = linear ?? ((x, _, weight) => matMul(x, weight, { transB: true }))
+  const build = (graph: GraphBuilder, args: BuildArgs): Built => {
+    const { param, hooks } = args
+    const { embeddings, attention, pick } = embed(graph, args, config, param(`${embedding}.weight`))
+    const { cos, sin } = rotaryTables(graph, frequencies, attention.positionCount)
     const c: Context = {
       config,
       param,
-      linear: (path, x) => {
-        const layer = linears.get(path)!
-        const y = project(x, layer, param(`${path}.weight`))
-        return layer.bias ? add(y, param(`${path}.bias`)) : y
-      },
-      batch,
-      length,
-      positions: cache?.positions ?? rowPositions(graph, batch, length),
-      ...rotaryTables(graph, frequencies, cached + length),
-      mask: cache?.mask ?? causalMask(graph, length),
-      cache
+      linear: linearOf(linears, param, hooks),
+      attention,
+      rotate: (heads) => rotaryEmbedding(heads, attention.positions, cos, sin)
     }
-    const paddingIdx = config.pad_token_id
-    const hidden = [gather(param(embedding), reshape(inputIds, [batch * length]), paddingIdx === null ? {} : { paddingIdx })]
+    const hidden = [embeddings]
     const present: KeyValue[] = []
     for (let layer = 0; layer < config.num_hidden_layers; layer++) {
       const result = block(c, layer, hidden[layer] as Value)
       hidden.push(result.output)
       present.push(result.present)
     }
-    const last = hidden[config.num_hidden_layers] as Value
-    const normed = norm(c, "model.norm", select === undefined ? last : gather(last, select))
-    const logits = matMul(normed, param(config.tie_word_embeddings ? embedding : head), { transB: true })
-    return { logits, present, hidden }
+    const final = norm(c, "model.norm", pick(hidden[config.num_hidden_layers] as Value))
+    const compute = hooks?.linear ?? plainLinear
+    const headOf = (x: Value): Value => compute({ layer: output, x, weight: param(headWeight), bias: undefined })
+    return { final, head: headOf, logits: headOf(final), present, hidden }
   }
 
   return {
@@ -262,7 +216,10 @@ export const llama = (source: HfConfig, where: string): Model => {
     configJson: source.source,
     vocabSize: config.vocab_size,
     parameters: parametersOf(config),
-    linears: [...linears.values()],
+    linears,
+    head: output,
+    embedding,
+    targets: { lora: ["q_proj", "v_proj"], ia3: ["k_proj", "v_proj", "down_proj"], ia3Feedforward: ["down_proj"] },
     ignored: /\.rotary_emb\.inv_freq$/,
     build
   }

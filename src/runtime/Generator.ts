@@ -43,13 +43,13 @@ const multiple = 32
 const roundUp = (n: number): number => Math.ceil(n / multiple) * multiple
 
 export class Generator {
-  readonly #runnable: Pick<RunnableModel, "model" | "parameters">
+  readonly #runnable: Pick<RunnableModel, "model" | "adapter" | "parameters">
   readonly #options: GeneratorOptions
   #prompt: { readonly shape: string; readonly session: Session } | undefined
   /** By shape. All stay open, because every batch goes through the same capacities again and a step needs little memory. */
   readonly #decoders = new Map<string, Session>()
 
-  constructor(runnable: Pick<RunnableModel, "model" | "parameters">, options: GeneratorOptions) {
+  constructor(runnable: Pick<RunnableModel, "model" | "adapter" | "parameters">, options: GeneratorOptions) {
     this.#runnable = runnable
     this.#options = options
   }
@@ -151,14 +151,14 @@ export class Generator {
     if (this.#prompt?.shape === shape) return this.#prompt.session
     await this.#prompt?.session.release()
     this.#prompt = undefined
-    const session = await this.#create(promptGraph(this.#runnable.model, rows, length))
+    const session = await this.#create(promptGraph(this.#runnable, rows, length))
     this.#prompt = { shape, session }
     return session
   }
 
   async #decodeSession(rows: number, capacity: number): Promise<Session> {
     const shape = `${rows} x ${capacity}`
-    const session = this.#decoders.get(shape) ?? (await this.#create(decodeGraph(this.#runnable.model, rows, capacity)))
+    const session = this.#decoders.get(shape) ?? (await this.#create(decodeGraph(this.#runnable, rows, capacity)))
     this.#decoders.set(shape, session)
     return session
   }

@@ -76,8 +76,8 @@ const validationOf = (
 
 /** One mask array per layer, large enough for the longest shape; each micro-batch of each step fills it anew from its counters. */
 const dropoutMasks = ({ tuning, batchSize, seed }: LearnerOptions, shapes: readonly BatchShape[]) => {
-  const { share } = tuning.dropout
-  const linears = share > 0 ? tuning.dropout.linears : []
+  const { share, linears: dropped } = tuning.adapter?.dropout ?? { share: 0, linears: [] }
+  const linears = share > 0 ? dropped : []
   const longest = shapes.at(-1)?.length ?? 0
   const groups = sharedArrays(
     linears.map(({ inFeatures }) => batchSize * longest * inFeatures),

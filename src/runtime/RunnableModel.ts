@@ -2,8 +2,8 @@
 // Scorer, Generator and export read models through this.
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import type { Adapter } from "#src/adapters/Adapter.ts"
 import { loadAdapter } from "#src/adapters/peft.ts"
-import { mergeLora } from "#src/adapters/lora.ts"
 import { DataError } from "#src/domain/Errors.ts"
 import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import { loadModel } from "#src/models/load.ts"
@@ -13,7 +13,9 @@ import { readModelInfo } from "./ModelFolder.ts"
 export interface RunnableModel {
   readonly folder: string
   readonly model: Model
-  /** Every parameter as float32 by its name, an adapter merged in: graphs are fed with these arrays as they are. */
+  /** One that cannot be merged into the model's own tensors: its graphs are built with it. */
+  readonly adapter?: Adapter
+  /** Every tensor as float32 by its name, the adapter's too where it has one, else merged in: graphs are fed with these arrays as they are. */
   readonly parameters: Readonly<Record<string, Float32Array>>
   /** anneal.json; undefined for a folder that anneal did not train. */
   readonly info: ModelInfo | undefined
@@ -33,13 +35,29 @@ export const openModel = async (folder: string, findBase: FindBase): Promise<Run
       hint: "give the folder of a model that anneal trained, or of a whole model"
     })
   }
-  const { model, weights } = adapted && info !== undefined ? await openAdapter(folder, await findBase(info.base)) : await loadModel(folder)
-  return { folder, model, info, parameters: Object.fromEntries(model.parameters.map(({ name }) => [name, weights.read(name)])) }
+  const opened = adapted && info !== undefined ? await openAdapter(folder, await findBase(info.base)) : await loadModel(folder)
+  return { folder, info, ...withParameters(opened) }
 }
 
-/** Merged, because a step of generation then costs no more than the base's and every reader sees one kind of model. */
-const openAdapter = async (folder: string, base: string): Promise<{ readonly model: Model; readonly weights: Weights }> => {
+interface Opened {
+  readonly model: Model
+  readonly weights: Weights
+  readonly adapter?: { readonly adapter: Adapter; readonly weights: Weights }
+}
+
+const withParameters = ({ model, weights, adapter }: Opened): Pick<RunnableModel, "model" | "adapter" | "parameters"> => {
+  const read = (from: Weights, names: readonly { readonly name: string }[]): Record<string, Float32Array> =>
+    Object.fromEntries(names.map(({ name }) => [name, from.read(name)]))
+  if (adapter === undefined) return { model, parameters: read(weights, model.parameters) }
+  const kept = model.parameters.filter(({ name }) => !adapter.adapter.replaces.has(name))
+  const parameters = { ...read(weights, kept), ...read(adapter.weights, adapter.adapter.parameters) }
+  return { model, adapter: adapter.adapter, parameters }
+}
+
+/** Merged where the method can be, because a step of generation then costs no more than the base's. */
+const openAdapter = async (folder: string, base: string): Promise<Opened> => {
   const { model, weights } = await loadModel(base)
-  const adapter = await loadAdapter(folder, model)
-  return { model, weights: mergeLora(model, adapter.config, weights, adapter.weights) }
+  const loaded = await loadAdapter(folder, model)
+  const merged = loaded.adapter.merge?.(weights, loaded.weights)
+  return merged === undefined ? { model, weights, adapter: loaded } : { model, weights: merged }
 }

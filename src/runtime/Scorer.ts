@@ -9,8 +9,7 @@ import { sub } from "#src/graph/ops/elementwise.ts"
 import { gatherElements } from "#src/graph/ops/index.ts"
 import { reduceMax } from "#src/graph/ops/reduce.ts"
 import { reshape } from "#src/graph/ops/shape.ts"
-import type { Model } from "#src/models/Model.ts"
-import { parameterInputs } from "./parameterInputs.ts"
+import { buildRunnable } from "./buildRunnable.ts"
 import type { RunnableModel } from "./RunnableModel.ts"
 import { Session } from "./Session.ts"
 
@@ -40,10 +39,11 @@ const logitLimit = 2 ** 25
  * only. One session is open at a time. Results do not depend on the batch size beyond rounding.
  */
 export const scoreRows = async (
-  { model, parameters }: Pick<RunnableModel, "model" | "parameters">,
+  runnable: Pick<RunnableModel, "model" | "adapter" | "parameters">,
   rows: TokenRows,
   { batchSize, threads, onRows }: ScorerOptions
 ): Promise<RowScores> => {
+  const { model, parameters } = runnable
   const sizes = rowSizes(rows)
   const most = sizes.targets.reduce((a, b) => Math.max(a, b), 1)
   const beside = Math.max(1, Math.min(batchSize, Math.floor(logitLimit / (most * model.vocabSize))))
@@ -56,7 +56,7 @@ export const scoreRows = async (
   }
   let done = 0
   for (const shape of shapes.toReversed()) {
-    const session = await Session.create(encodeModel(scoreGraph(model, beside, shape)), { threads })
+    const session = await Session.create(encodeModel(scoreGraph(runnable, beside, shape)), { threads })
     try {
       const batch = emptyBatch(beside, shape)
       for (const members of batches.filter((group) => shapeOf(shapes, batchNeeds(sizes, group)) === shape)) {
@@ -80,12 +80,12 @@ export const scoreRows = async (
 }
 
 /** Inputs: ids [B, T], positions and targets [S]; outputs, [S] each: nll, and behind = highest logit - the target's logit. */
-const scoreGraph = (model: Model, rows: number, { length, targets: count }: BatchShape): Graph => {
+const scoreGraph = (runnable: Pick<RunnableModel, "model" | "adapter">, rows: number, { length, targets: count }: BatchShape): Graph => {
   const graph = new Graph()
   const inputIds = graph.input("ids", "int64", [rows, length])
   const select = graph.input("positions", "int64", [count])
   const targets = graph.input("targets", "int64", [count])
-  const { logits } = model.build(graph, { inputIds, select, param: parameterInputs(graph, model) })
+  const { logits } = buildRunnable(graph, runnable, { inputIds, select })
   const ones = graph.constant(1, "float32", [count])
   graph.output("nll", crossEntropy(logits, targets, ones).tokenNll)
   const chosen = gatherElements(logits, reshape(targets, [count, 1]), 1)

@@ -5,7 +5,7 @@ import { Graph } from "#src/graph/Graph.ts"
 import { crossEntropy } from "#src/graph/loss.ts"
 import { mul } from "#src/graph/ops/elementwise.ts"
 import type { Value } from "#src/graph/Value.ts"
-import type { Model } from "#src/models/Model.ts"
+import type { Linear, Model } from "#src/models/Model.ts"
 import type { Tuning } from "./Tuning.ts"
 
 /** Names of graph inputs and outputs besides the parameters' own. */
@@ -34,14 +34,20 @@ export const lossGraph = (model: Model, tuning: Tuning, rows: number, shape: Bat
   const parameters = new Map(
     [...tuning.frozen, ...tuning.trainables].map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const)
   )
-  const param = (name: string): Value => parameters.get(name) as Value
+  const { adapter } = tuning
+  const param = (name: string): Value => parameters.get(adapter?.replaces.get(name) ?? name) as Value
+  const { linears, share } = adapter?.dropout ?? { linears: [], share: 0 }
   const masks = new Map(
-    (training && tuning.dropout.share > 0 ? tuning.dropout.linears : []).map(
+    (training && share > 0 ? linears : []).map(
       ({ path, inFeatures }) => [path, graph.input(names.mask(path), "float32", [rows * shape.length, inFeatures])] as const
     )
   )
-  const linear = tuning.linear?.(param, ({ path }) => masks.get(path))
-  const { logits } = model.build(graph, { inputIds, param, select, ...(linear === undefined ? {} : { linear }) })
+  const dropout = (linear: Linear, x: Value): Value => {
+    const mask = masks.get(linear.path)
+    return mask === undefined ? x : mul(x, mask)
+  }
+  const hooks = adapter?.hooks({ param, dropout }) ?? {}
+  const { logits } = model.build(graph, { inputIds, param, select, hooks })
   const loss = crossEntropy(logits, targets, weights)
   graph.output(names.nll, loss.sum)
   if (training) {

@@ -1,8 +1,11 @@
 // Graphs of generation: reading a prompt, and one step of decoding behind cached positions.
 import { Graph } from "#src/graph/Graph.ts"
 import type { Value } from "#src/graph/Value.ts"
-import type { Built, Model } from "#src/models/Model.ts"
-import { parameterInputs } from "./parameterInputs.ts"
+import type { Built } from "#src/models/Model.ts"
+import { buildRunnable } from "./buildRunnable.ts"
+import type { RunnableModel } from "./RunnableModel.ts"
+
+type Runnable = Pick<RunnableModel, "model" | "adapter">
 
 /** Names of graph inputs and outputs besides the parameters' own. */
 export const names = {
@@ -27,19 +30,19 @@ const outputs = (graph: Graph, { logits, present }: Built): Graph => {
 }
 
 /** Inputs: ids int64 [B, T] padded on the right, last int64 [B]: flat position of each row's last token. Logits [B, V], keys and values [B, KV, T, hd]. */
-export const promptGraph = (model: Model, rows: number, length: number): Graph => {
+export const promptGraph = (runnable: Runnable, rows: number, length: number): Graph => {
   const graph = new Graph()
   const inputIds = graph.input(names.ids, "int64", [rows, length])
   const select = graph.input(names.last, "int64", [rows])
-  return outputs(graph, model.build(graph, { inputIds, select, param: parameterInputs(graph, model) }))
+  return outputs(graph, buildRunnable(graph, runnable, { inputIds, select }))
 }
 
 /**
  * Inputs: ids and positions int64 [B, 1], mask float32 [B, 1, 1, C + 1], past keys and values [B, KV, C, hd] per layer.
  * Logits [B, V], keys and values of the new position [B, KV, 1, hd].
  */
-export const decodeGraph = (model: Model, rows: number, capacity: number): Graph => {
-  const { num_hidden_layers, num_key_value_heads, head_dim } = model.config
+export const decodeGraph = (runnable: Runnable, rows: number, capacity: number): Graph => {
+  const { num_hidden_layers, num_key_value_heads, head_dim } = runnable.model.config
   const graph = new Graph()
   const inputIds = graph.input(names.ids, "int64", [rows, 1])
   const positions = graph.input(names.positions, "int64", [rows, 1])
@@ -49,5 +52,5 @@ export const decodeGraph = (model: Model, rows: number, capacity: number): Graph
       graph.input(name(layer), "float32", [rows, num_key_value_heads, capacity, head_dim])
     )
   const cache = { keys: past(names.pastKey), values: past(names.pastValue), mask, positions }
-  return outputs(graph, model.build(graph, { inputIds, cache, param: parameterInputs(graph, model) }))
+  return outputs(graph, buildRunnable(graph, runnable, { inputIds, cache }))
 }

@@ -1,7 +1,8 @@
 // LoRA's choice of layers, its fresh tensors, and dropout on the adapter's input only. Numbers are compared with PEFT in parity/.
 import { describe, expect, test } from "vitest"
-import { initLora, loraLinear, loraParameters, loraTargets } from "#src/adapters/lora.ts"
+import { loraAdapter, loraParameters, loraTargets } from "#src/adapters/lora.ts"
 import { Graph } from "#src/graph/Graph.ts"
+import { mul } from "#src/graph/ops/elementwise.ts"
 import { runGraph } from "../graph/runGraph.ts"
 import { failureOf, tinyModel } from "../models/folder.ts"
 
@@ -36,7 +37,10 @@ test("fresh tensors: A uniform within 1 / sqrt(in), B zero, by the seed", () => 
   const [a, b] = loraParameters(model, options(["q_proj"])).map(({ name, shape }) => ({ name, shape }))
   expect(a).toEqual({ name: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", shape: [2, 400] })
   expect(b).toEqual({ name: "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", shape: [400, 2] })
-  const read = (name: string, seed: number) => initLora(model, options(["q_proj"]), seed).read(name)
+  const read = (name: string, seed: number) =>
+    loraAdapter(model, options(["q_proj"]))
+      .initial({ has: () => false, read: () => new Float32Array() }, seed)
+      .read(name)
   const values = read(a!.name, 1)
   expect(Math.max(...values)).toBeLessThanOrEqual(0.05)
   expect(Math.max(...values)).toBeGreaterThan(0.048)
@@ -53,15 +57,13 @@ test("y = x W^T + (loraAlpha / r) ((x * mask) A^T) B^T; a layer that is no targe
     Float32Array.from({ length: shape.reduce((product, dim) => product * dim, 1) }, (_, i) => Math.sin(seed + i))
   const [x, w, wk, a, b] = [fill([3, 8], 1), fill([8, 8], 2), fill([4, 8], 3), fill([2, 8], 4), fill([8, 2], 5)] as const
   const mask = Float32Array.from({ length: 24 }, (_, i) => (i % 3 === 0 ? 0 : 1.5))
-  const hook = loraLinear(
-    model,
-    options(["q_proj"]),
-    (name) => (name.includes("lora_A") ? graph.constant(a, "float32", [2, 8]) : graph.constant(b, "float32", [8, 2])),
-    () => graph.constant(mask, "float32", [3, 8])
-  )
+  const { linear } = loraAdapter(model, options(["q_proj"])).hooks({
+    param: (name) => (name.includes("lora_A") ? graph.constant(a, "float32", [2, 8]) : graph.constant(b, "float32", [8, 2])),
+    dropout: (_, input) => mul(input, graph.constant(mask, "float32", [3, 8]))
+  })
   const input = graph.constant(x, "float32", [3, 8])
-  graph.output("q", hook(input, q!, graph.constant(w, "float32", [8, 8])))
-  graph.output("k", hook(input, k!, graph.constant(wk, "float32", [4, 8])))
+  graph.output("q", linear!({ layer: q!, x: input, weight: graph.constant(w, "float32", [8, 8]), bias: undefined }))
+  graph.output("k", linear!({ layer: k!, x: input, weight: graph.constant(wk, "float32", [4, 8]), bias: undefined }))
   const out = await runGraph(graph, {})
   /** x [m, n] W^T of W [rows, n]. */
   const product = (left: Float32Array, right: Float32Array, n: number) => {

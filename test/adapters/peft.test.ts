@@ -2,7 +2,7 @@
 import { readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { initLora } from "#src/adapters/lora.ts"
+import { loraAdapter } from "#src/adapters/lora.ts"
 import { loadAdapter, saveAdapter } from "#src/adapters/peft.ts"
 import { failureOf, scratch, tinyModel } from "../models/folder.ts"
 
@@ -12,7 +12,7 @@ const saved = async (change: Partial<{ targetModules: "all-linear" }> = {}) => {
   const folder = scratch()
   const model = tinyModel()
   const options = { ...config, ...change }
-  const weights = initLora(model, options, 3)
+  const weights = loraAdapter(model, options).initial({ has: () => false, read: () => new Float32Array() }, 3)
   await saveAdapter(folder, model, options, weights)
   return { folder, model, weights }
 }

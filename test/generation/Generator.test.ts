@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest"
 import { loadModel } from "#src/models/load.ts"
 import { Generator } from "#src/runtime/Generator.ts"
 import { type FindBase, openModel, type RunnableModel } from "#src/runtime/RunnableModel.ts"
-import { adapterShape, tinyAdapter, tinyModelFolder } from "./tinyModel.ts"
+import { tinyAdapter, tinyModelFolder } from "./tinyModel.ts"
 import { uncachedGreedy } from "./uncached.ts"
 
 const noBase: FindBase = () => Promise.reject(new Error("no base is needed"))
@@ -90,7 +90,7 @@ describe("generation", () => {
     const found = await generate(merged, 4)
     expect(found).not.toEqual(await generate(runnable, 4))
     for (const [i, { ids }] of found.entries()) {
-      const adapted = { eos: options.eosTokenIds, adapter: { shape: adapterShape, weights: adapter.weights } }
+      const adapted = { eos: options.eosTokenIds, adapter }
       expect(ids).toEqual(await uncachedGreedy(model, weights, prompts[i]!, options.maxNewTokens, adapted))
     }
   })

@@ -2,7 +2,7 @@
 import { cpSync, mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { initLora } from "#src/adapters/lora.ts"
+import { loraAdapter } from "#src/adapters/lora.ts"
 import { saveAdapter } from "#src/adapters/peft.ts"
 import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { TokensMeta } from "#src/domain/Tokens.ts"
@@ -66,7 +66,8 @@ export const adapterShape = { r: 4, loraAlpha: 8, targetModules: "all-linear" as
 /** An adapter over `base` that changes it: B is filled too. */
 export const tinyAdapter = async (base: string, seed: number) => {
   const model = await loadConfig(base)
-  const fresh = initLora(model, adapterShape, seed)
+  const adapter = loraAdapter(model, adapterShape)
+  const fresh = adapter.initial({ has: () => false, read: () => new Float32Array() }, seed)
   const weights: Weights = {
     has: fresh.has,
     read: (name) => (name.includes("lora_B") ? fresh.read(name).map((_, i) => 0.2 * Math.sin(seed + i * i)) : fresh.read(name))
@@ -74,7 +75,7 @@ export const tinyAdapter = async (base: string, seed: number) => {
   const folder = mkdtempSync(join(tmpdir(), "anneal-adapter-"))
   await saveAdapter(folder, model, { ...adapterShape, loraDropout: 0, baseModel: base }, weights)
   await completeModelFolder(folder, base, tinyInfo({ path: base, digest: "sha256:baseline" }, "lora"))
-  return { folder, weights }
+  return { folder, adapter, weights }
 }
 
 /** A fully fine-tuned model: another folder of the same shape with anneal.json. */

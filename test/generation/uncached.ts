@@ -1,25 +1,25 @@
 // Greedy continuation the slow way: the whole text through one graph without a cache, again for every token.
-import { loraLinear, loraParameters, type LoraShape } from "#src/adapters/lora.ts"
+import type { Adapter } from "#src/adapters/Adapter.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
 import { runGraph } from "../graph/runGraph.ts"
 
 export interface Adapted {
-  readonly shape: LoraShape
+  readonly adapter: Adapter
   readonly weights: Weights
 }
 
 /** Logits of every position, [T * V]; an adapter is applied through the graph's hook, not merged. */
 const logitsOf = async (model: Model, weights: Weights, ids: readonly number[], adapter?: Adapted): Promise<Float32Array> => {
   const graph = new Graph()
-  const added = adapter === undefined ? [] : loraParameters(model, adapter.shape)
+  const added = adapter?.adapter.parameters ?? []
   const all = [...model.parameters, ...added]
   const values = new Map(all.map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const))
-  const param = (name: string) => values.get(name)!
+  const param = (name: string) => values.get(adapter?.adapter.replaces.get(name) ?? name)!
   const { logits } = model.build(graph, {
     inputIds: graph.input("ids", "int64", [1, ids.length]),
     param,
-    ...(adapter === undefined ? {} : { linear: loraLinear(model, adapter.shape, param) })
+    hooks: adapter?.adapter.hooks({ param }) ?? {}
   })
   graph.output("logits", logits)
   const tensors = Object.fromEntries(all.map(({ name }) => [name, (weights.has(name) ? weights : adapter!.weights).read(name)]))

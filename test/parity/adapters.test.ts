@@ -3,7 +3,6 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
-import { initLora, mergeLora } from "#src/adapters/lora.ts"
 import { loadAdapter, saveAdapter } from "#src/adapters/peft.ts"
 import { DataError } from "#src/domain/Errors.ts"
 import { loadModel } from "#src/models/load.ts"
@@ -21,13 +20,13 @@ const adapterOf = async (base: string, method: string) => {
 describe.skipIf(!hasShared).each(["lora_qv", "lora_all_linear"])("%s of llama as PEFT computes it", (method) => {
   test("logits, loss and every gradient", async () => {
     const { folder, model, weights, adapter } = await adapterOf("llama", method)
-    await expectGolden(folder, model, weights, { shape: adapter.config, weights: adapter.weights })
+    await expectGolden(folder, model, weights, adapter)
   })
 
   test("merged weights and their logits", async () => {
     const { folder, model, weights, golden, adapter } = await adapterOf("llama", method)
     const expected = readAll(join(folder, "golden.safetensors"))
-    const merged = mergeLora(model, adapter.config, weights, adapter.weights)
+    const merged = adapter.adapter.merge!(weights, adapter.weights)
     const actual = await runLoss(model, merged, golden)
     const mask = golden.attention_mask.flat()
     expect(distance(actual["logits"] as Float32Array, expected.get("merged_logits")!, mask)).toBeLessThan(1e-4)
@@ -54,7 +53,7 @@ describe.skipIf(!hasShared).each(["lora_qv", "lora_all_linear"])("%s of llama as
   test("a fresh adapter has PEFT's tensors, changes nothing and its A has PEFT's range", async () => {
     const { folder, model, weights, golden, adapter } = await adapterOf("llama", method)
     const init = readAll(join(folder, "init.safetensors"))
-    const fresh = initLora(model, adapter.config, 7)
+    const fresh = adapter.adapter.initial(weights, 7)
     for (const [name, expected] of init) {
       const tensor = fresh.read(name)
       expect(tensor.length, name).toBe(expected.length)
@@ -63,7 +62,7 @@ describe.skipIf(!hasShared).each(["lora_qv", "lora_all_linear"])("%s of llama as
       expect(Math.abs(spread(tensor) - spread(expected)), name).toBeLessThanOrEqual(0.15 * spread(expected))
     }
     const logits = async (adapted?: Weights) => {
-      const extra = adapted === undefined ? undefined : { shape: adapter.config, weights: adapted }
+      const extra = adapted === undefined ? undefined : { ...adapter, weights: adapted }
       return (await runLoss(model, weights, golden, extra))["logits"]
     }
     expect(await logits(fresh)).toEqual(await logits())

@@ -3,8 +3,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect } from "vitest"
-import { loraLinear, loraParameters } from "#src/adapters/lora.ts"
-import type { LoraShape } from "#src/adapters/lora.ts"
+import type { Adapter } from "#src/adapters/Adapter.ts"
 import { gradients } from "#src/graph/autodiff.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import { crossEntropy } from "#src/graph/loss.ts"
@@ -32,7 +31,7 @@ export const lossInputs = ({ input_ids, labels }: Pick<Rows, "input_ids" | "labe
 }
 
 export interface Adapted {
-  readonly shape: LoraShape
+  readonly adapter: Adapter
   readonly weights: Weights
 }
 
@@ -40,15 +39,15 @@ export interface Adapted {
 export const runLoss = async (model: Model, weights: Weights, rows: Rows, adapter?: Adapted): Promise<Record<string, TypedArray>> => {
   const inputs = lossInputs(rows)
   const graph = new Graph()
-  const trained = adapter === undefined ? model.parameters : loraParameters(model, adapter.shape)
+  const trained = adapter?.adapter.parameters ?? model.parameters
   const all = adapter === undefined ? model.parameters : [...model.parameters, ...trained]
   const values = new Map(all.map(({ name, shape }) => [name, graph.input(name, "float32", shape)]))
-  const param = (name: string) => values.get(name)!
+  const param = (name: string) => values.get(adapter?.adapter.replaces.get(name) ?? name)!
   const shape = [rows.input_ids.length, rows.input_ids[0]!.length]
   const built = model.build(graph, {
     inputIds: graph.input("input_ids", "int64", shape),
     param,
-    ...(adapter === undefined ? {} : { linear: loraLinear(model, adapter.shape, param) })
+    hooks: adapter?.adapter.hooks({ param }) ?? {}
   })
   const size = [inputs.targets.length]
   const { sum, tokenNll } = crossEntropy(built.logits, graph.input("targets", "int64", size), graph.input("weights", "float32", size))

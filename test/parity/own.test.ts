@@ -2,7 +2,6 @@
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { describe, expect, test } from "vitest"
-import { loraParameters, mergeLora } from "#src/adapters/lora.ts"
 import { loadAdapter } from "#src/adapters/peft.ts"
 import { adamw, adamwFactors, clipFactor } from "#src/graph/optimizer.ts"
 import { loadModel } from "#src/models/load.ts"
@@ -82,12 +81,12 @@ describe("own reference lora", () => {
 
   test("logits, loss and every gradient", async () => {
     const { model, weights, adapter } = await open()
-    await expectGolden(own("lora"), model, weights, { shape: adapter.config, weights: adapter.weights })
+    await expectGolden(own("lora"), model, weights, adapter)
   })
 
   test("merged weights", async () => {
-    const { model, weights, adapter } = await open()
-    const merged = mergeLora(model, adapter.config, weights, adapter.weights)
+    const { weights, adapter } = await open()
+    const merged = adapter.adapter.merge!(weights, adapter.weights)
     for (const [name, expected] of readAll(own("lora", "merged.safetensors"))) {
       expect(distance(merged.read(name), expected, new Array<number>(expected.length).fill(1)), name).toBeLessThan(1e-6)
     }
@@ -95,8 +94,8 @@ describe("own reference lora", () => {
 
   test("five steps of AdamW", async () => {
     const { model, weights, adapter } = await open()
-    await follow(own("lora"), loraParameters(model, adapter.config), adapter.weights, (now, rows) =>
-      runLoss(model, weights, rows, { shape: adapter.config, weights: now })
+    await follow(own("lora"), adapter.adapter.parameters, adapter.weights, (now, rows) =>
+      runLoss(model, weights, rows, { ...adapter, weights: now })
     )
   })
 })

@@ -1,7 +1,7 @@
 // Writes what check_peft.py reads: a model folder, a LoRA adapter folder with random tensors, and the logits computed here.
 //   node --conditions=source test/parity/own/save.ts <folder>
 import { join, resolve } from "node:path"
-import { initLora, loraLinear, loraParameters } from "#src/adapters/lora.ts"
+import { loraAdapter } from "#src/adapters/lora.ts"
 import { saveAdapter } from "#src/adapters/peft.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import { encodeModel } from "#src/graph/onnx/encode.ts"
@@ -18,10 +18,11 @@ const ids = [1, 17, 5, 42, 2, 60, 8, 33, 12, 7]
 
 const model = await loadConfig(resolve(import.meta.dirname, "tied/hf"))
 const base = initialWeights(model, 3)
-const parameters = loraParameters(model, options)
+const lora = loraAdapter(model, options)
+const { parameters } = lora
 // B is 0 in a fresh adapter: random values there make it count.
 const byName = new Map(parameters.map((parameter) => [parameter.name, { ...parameter, init: { kind: "normal", std: 0.3 } } as const]))
-const fresh = initLora(model, options, 4)
+const fresh = lora.initial(base, 4)
 const adapter: Weights = {
   has: fresh.has,
   read: (name) => (name.includes("lora_B") ? initialTensor(byName.get(name)!, 5) : fresh.read(name))
@@ -34,7 +35,7 @@ const values = new Map([
 ])
 const param = (name: string) => values.get(name)!
 const inputIds = graph.constant(BigInt64Array.from(ids, BigInt), "int64", [1, ids.length])
-const { logits } = model.build(graph, { inputIds, param, linear: loraLinear(model, options, param) })
+const { logits } = model.build(graph, { inputIds, param, hooks: lora.hooks({ param }) })
 graph.output("logits", logits)
 const session = await Session.create(encodeModel(graph), { threads: 1 })
 const out = await session.run({}, ["logits"])

@@ -1,0 +1,140 @@
+// Attention as all families share it: who sees whom (causal, sliding window, packed documents, cached places, a prefix) and
+// the grouped-query product itself. What differs, biases, norms of queries and keys, rotations, stays in the families' files.
+import { add, equal, greater, sub, where } from "#src/graph/ops/elementwise.ts"
+import { matMul } from "#src/graph/ops/matmul.ts"
+import { softmax } from "#src/graph/ops/nn.ts"
+import { concat, expand, reshape, transpose } from "#src/graph/ops/shape.ts"
+import type { GraphBuilder, Value } from "#src/graph/Value.ts"
+import type { BuildArgs, Cache, Hooks, KeyValue, ModelConfig } from "./Model.ts"
+
+/** What the attention layers of one forward pass share. B rows of T new tokens behind P prefix and C cached places. */
+export interface Attention {
+  readonly batch: number
+  readonly length: number
+  readonly headDim: number
+  /** int64 [B, T]: of the new tokens, the prefix counted. */
+  readonly positions: Value
+  /** Positions lie below this. */
+  readonly positionCount: number
+  /** Added to the scores, broadcast to [B, H, T, P + C + T]. `window`: how far a token sees, itself counted; null = all before it. */
+  readonly mask: (window: number | null) => Value
+  readonly cache: Cache | undefined
+  readonly hooks: Hooks
+}
+
+// Finite instead of -infinity, so that nothing can become NaN.
+const lowest = -3.4028234663852886e38
+
+const int64 = (graph: GraphBuilder, count: number, shape: readonly number[], value: (i: number) => number): Value =>
+  graph.constant(
+    BigInt64Array.from({ length: count }, (_, i) => BigInt(value(i))),
+    "int64",
+    shape
+  )
+
+/** Rows of `length` tokens as `args` place them. */
+export const attentionOf = (graph: GraphBuilder, args: BuildArgs, config: ModelConfig, batch: number, length: number): Attention => {
+  const { cache, packing, hooks = {} } = args
+  const prefix = hooks.prefix?.length ?? 0
+  const cached = cache?.keys[0]?.shape[2] ?? 0
+  const shift = (positions: Value): Value =>
+    prefix === 0
+      ? positions
+      : add(
+          positions,
+          int64(graph, 1, [], () => prefix)
+        )
+  const positions =
+    cache?.positions ??
+    (packing === undefined ? int64(graph, batch * length, [batch, length], (i) => prefix + (i % length)) : shift(packing.positions))
+  const hidden = (isHidden: Value, otherwise: Value): Value => where(isHidden, graph.constant(lowest, "float32", []), otherwise)
+  const number = (value: number): Value => graph.constant(BigInt64Array.of(BigInt(value)), "int64", [1])
+  const open = graph.constant(0, "float32", [])
+
+  /** [T, T], or [B, 1, T, T] for packed rows. Made in the graph: as a constant it would be the largest part of a long sequence's model. */
+  const own = (window: number | null): Value => {
+    const column = int64(graph, length, [1, length], (i) => i)
+    const row = int64(graph, length, [length, 1], (i) => i)
+    const near = window === null || window >= length ? open : hidden(greater(sub(row, column), number(window - 1)), open)
+    const causal = hidden(greater(column, row), near)
+    if (packing === undefined) return causal
+    const segments = (shape: readonly number[]): Value => reshape(packing.segments, shape)
+    const together = equal(segments([batch, 1, length, 1]), segments([batch, 1, 1, length]))
+    return where(together, causal, graph.constant(lowest, "float32", []))
+  }
+  /** [B, 1, T, P]: prefix place j has position j and leaves the window as earlier tokens do. */
+  const before = (window: number | null): Value => {
+    const places = int64(graph, prefix, [1, 1, 1, prefix], (j) => j)
+    const far = greater(sub(reshape(positions, [batch, 1, length, 1]), places), number((window ?? positionLimit) - 1))
+    return hidden(far, open)
+  }
+  /** The given mask [B, 1, T, C + T] with what lies outside the window hidden: cached place c has position c. */
+  const behind = ({ mask }: Cache, window: number | null): Value => {
+    if (window === null) return mask
+    const at = reshape(positions, [batch, 1, length, 1])
+    const places = int64(graph, cached, [1, 1, 1, cached], (c) => c)
+    const old = expand(greater(sub(at, places), number(window - 1)), [batch, 1, length, cached])
+    const fresh = expand(greater(sub(at, reshape(positions, [batch, 1, 1, length])), number(window - 1)), [batch, 1, length, length])
+    return hidden(concat([old, fresh], 3), mask)
+  }
+  const made = new Map<number | null, Value>()
+  const mask = (window: number | null): Value => {
+    const known = made.get(window)
+    if (known !== undefined) return known
+    const tokens = cache === undefined ? own(window) : behind(cache, window)
+    const full =
+      prefix === 0 || cache !== undefined
+        ? tokens
+        : concat([before(window), expand(reshape(tokens, [-1, 1, length, length]), [batch, 1, length, length])], 3)
+    made.set(window, full)
+    return full
+  }
+  return { batch, length, headDim: config.head_dim, positions, positionCount: prefix + cached + length, mask, cache, hooks }
+}
+
+/** More than any model's positions. */
+const positionLimit = 2 ** 40
+
+/** [B * T, n * hd] to [B, n, T, hd]. */
+export const splitHeads = ({ batch, length, headDim }: Attention, x: Value, heads: number): Value =>
+  transpose(reshape(x, [batch, length, heads, headDim]), [0, 2, 1, 3])
+
+export interface Attended {
+  /** [B * T, H * hd] */
+  readonly output: Value
+  /** Of the new tokens. */
+  readonly present: KeyValue
+}
+
+export interface AttendOptions {
+  /** Module path of the attention, for dropout. */
+  readonly path: string
+  /** Factor of the scores; default 1 / sqrt(hd). */
+  readonly scale?: number
+  readonly window?: number | null
+}
+
+/** Softmax attention of query [B, H, T, hd] over key and value [B, KV, T, hd], the prefix's and the cached ones in front. */
+export const attend = (
+  a: Attention,
+  layer: number,
+  query: Value,
+  { key, value }: KeyValue,
+  { path, scale = 1 / Math.sqrt(a.headDim), window = null }: AttendOptions
+): Attended => {
+  const { batch: B, length: T, headDim: hd, cache, hooks } = a
+  const H = query.shape[1]!
+  const KV = key.shape[1]!
+  const earlier =
+    cache !== undefined ? { key: cache.keys[layer] as Value, value: cache.values[layer] as Value } : hooks.prefix?.keyValue(layer, B)
+  const keys = earlier === undefined ? key : concat([earlier.key, key], 2)
+  const values = earlier === undefined ? value : concat([earlier.value, value], 2)
+  // The H / KV query heads of a group stand below each other as rows of one matrix, so keys and values are never repeated and
+  // their gradients sum over the group inside the matrix product.
+  const scores = matMul(reshape(query, [B, KV, -1, hd]), keys, { transB: true, alpha: scale })
+  const weights = softmax(add(reshape(scores, [B, H, T, -1]), a.mask(window)))
+  const kept = hooks.dropout?.({ kind: "attention", path }, weights) ?? weights
+  const mixed = matMul(reshape(kept, [B, KV, (H / KV) * T, -1]), values)
+  const output = reshape(transpose(reshape(mixed, [B, H, T, hd]), [0, 2, 1, 3]), [B * T, H * hd])
+  return { output, present: { key, value } }
+}

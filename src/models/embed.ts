@@ -1,0 +1,61 @@
+// The first and the last thing that every family does alike: ids to embeddings, with what hooks put in front or add, and the
+// choice of the positions whose logits are wanted.
+import { add, div, mul } from "#src/graph/ops/elementwise.ts"
+import { gather } from "#src/graph/ops/index.ts"
+import { concat, expand, reshape } from "#src/graph/ops/shape.ts"
+import type { GraphBuilder, Value } from "#src/graph/Value.ts"
+import { type Attention, attentionOf } from "./attention.ts"
+import type { BuildArgs, ModelConfig } from "./Model.ts"
+
+export interface Embedded {
+  /** [B * T, hidden_size]: T counts virtual tokens. */
+  readonly embeddings: Value
+  readonly attention: Attention
+  /** The rows of [B * T, width] that are wanted: those of `select`, or all but the virtual tokens'. */
+  readonly pick: (x: Value) => Value
+}
+
+/** `scaled` is the family's own change of the embedding, e.g. a factor. */
+export const embed = (
+  graph: GraphBuilder,
+  args: BuildArgs,
+  config: ModelConfig,
+  weight: Value,
+  scaled: (x: Value) => Value = (x) => x
+): Embedded => {
+  const { inputIds, select, hooks = {} } = args
+  const [batch, tokens] = inputIds.shape as [number, number]
+  const paddingIdx = config.pad_token_id
+  const ids = reshape(inputIds, [batch * tokens])
+  const plain = scaled(gather(weight, ids, paddingIdx === null ? {} : { paddingIdx }))
+  const embedded = hooks.embedding?.(ids, plain) ?? plain
+  const virtual = hooks.virtualTokens
+  const count = virtual?.shape[0] ?? 0
+  const width = config.hidden_size
+  const joined =
+    virtual === undefined
+      ? embedded
+      : reshape(
+          concat([expand(reshape(virtual, [1, count, width]), [batch, count, width]), reshape(embedded, [batch, tokens, width])], 1),
+          [batch * (count + tokens), width]
+        )
+  const embeddings = hooks.dropout?.({ kind: "embedding" }, joined) ?? joined
+  const attention = attentionOf(graph, args, config, batch, count + tokens)
+  return { embeddings, attention, pick: picker(graph, select, batch, tokens, count) }
+}
+
+/** Flat position b * T + t becomes b * (P + T) + P + t. */
+const picker = (graph: GraphBuilder, select: Value | undefined, batch: number, tokens: number, virtual: number) => {
+  if (virtual === 0) return (x: Value): Value => (select === undefined ? x : gather(x, select))
+  const number = (value: number): Value => graph.constant(BigInt64Array.of(BigInt(value)), "int64", [1])
+  const all = (): Value =>
+    graph.constant(
+      BigInt64Array.from({ length: batch * tokens }, (_, i) => BigInt(i)),
+      "int64",
+      [batch * tokens]
+    )
+  const wanted = select ?? all()
+  const row = div(wanted, number(tokens))
+  const shifted = add(wanted, mul(add(row, number(1)), number(virtual)))
+  return (x: Value): Value => gather(x, shifted)
+}
