@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import * as SchemaAST from "effect/SchemaAST"
 import type * as Schema from "effect/Schema"
-import { LoraMethod } from "#src/adapters/options.ts"
+import { methods } from "#src/adapters/options.ts"
 import type { StageKind } from "#src/domain/Pipeline.ts"
 import { kinds } from "#stages/kinds.ts"
 
@@ -82,6 +82,11 @@ const ports = (declared: Readonly<Record<string, string>>): string =>
         .map(([name, kind]) => `\`${name}\` (${kind.replace("?", ", may be left out")})`)
         .join(", ")
 
+const methodTables = (): readonly string[] =>
+  Object.entries(methods).flatMap(([name, { fields }]) =>
+    Object.keys(fields).length > 1 ? ["", `## method: ${name}({ … })`, "", table(fields)] : []
+  )
+
 const page = (kind: StageKind): string =>
   [
     `# ${kind.kind}`,
@@ -95,7 +100,7 @@ const page = (kind: StageKind): string =>
       : [`Not part of the key, so changing it reruns nothing: ${kind.executionOnly.map((name) => `\`${name}\``).join(", ")}.`]),
     "",
     table(fieldsOf(kind)),
-    ...(kind.kind === "train" ? ["", "## method: lora({ … })", "", table(LoraMethod.fields)] : []),
+    ...(kind.kind === "train" ? methodTables() : []),
     ""
   ].join("\n")
 

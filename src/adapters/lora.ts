@@ -1,50 +1,42 @@
 // Low-rank adaptation as PEFT defines it: y = x W^T + (loraAlpha / r) (dropout(x) A^T) B^T, with A [r, in] and B [out, r].
-import { DataError } from "#src/domain/Errors.ts"
+import type { LoraConfig } from "#src/formats/adapter/lora.ts"
 import { add } from "#src/graph/ops/elementwise.ts"
 import { matMul } from "#src/graph/ops/matmul.ts"
 import { initialTensors } from "#src/models/initialWeights.ts"
 import { plainLinear } from "#src/models/linear.ts"
 import type { Linear, Model, Parameter, Weights } from "#src/models/Model.ts"
 import type { Adapter } from "./Adapter.ts"
+import type { LoraOptions } from "./options.ts"
+import { namedModules, targetLinears } from "./targets.ts"
 
-/** What graph and files need of the options; both LoraOptions and a saved adapter's config have it. */
-export interface LoraShape {
-  readonly r: number
-  readonly loraAlpha: number
-  readonly targetModules: "all-linear" | readonly string[]
-}
+/** What the graph needs of a config. */
+export type LoraShape = Pick<LoraConfig, "r" | "loraAlpha" | "targetModules">
 
 /** Tensor names as PEFT saves them. */
 const nameA = (path: string): string => `base_model.model.${path}.lora_A.weight`
 const nameB = (path: string): string => `base_model.model.${path}.lora_B.weight`
 
-const matches = (path: string, module: string): boolean => path === module || path.endsWith(`.${module}`)
+const targetsOf = (model: Model, { targetModules }: LoraShape): readonly Linear[] => targetLinears(model, targetModules)
 
-/**
- * The linear layers that get an adapter: those whose path ends with one of the module names, or all but the output head.
- * @throws DataError where a name fits no layer
- */
-export const loraTargets = (model: Model, { targetModules }: LoraShape): readonly Linear[] => {
-  if (targetModules === "all-linear") return model.linears
-  const unknown = targetModules.find((module) => !model.linears.some(({ path }) => matches(path, module)))
-  if (unknown === undefined) return model.linears.filter(({ path }) => targetModules.some((module) => matches(path, module)))
-  const available = new Set(model.linears.map(({ path }) => path.split(".").at(-1)))
-  throw new DataError({
-    message: `targetModules: no linear layer of this ${model.modelType} model is named "${unknown}"`,
-    why: `available: ${[...available].join(", ")}, or "all-linear"`
-  })
-}
+export const loraConfigOf = (model: Model, options: LoraOptions, baseModel: string): LoraConfig => ({
+  peftType: "LORA",
+  baseModel,
+  r: options.r,
+  loraAlpha: options.loraAlpha,
+  loraDropout: options.loraDropout,
+  targetModules: namedModules(model, options.targetModules)
+})
 
 /** The adapter's tensors. A starts as PEFT's kaiming_uniform(a = sqrt 5), which is U(-1/sqrt(in), 1/sqrt(in)); B starts as 0. */
 export const loraParameters = (model: Model, options: LoraShape): readonly Parameter[] =>
-  loraTargets(model, options).flatMap(({ path, inFeatures, outFeatures }): readonly Parameter[] => [
+  targetsOf(model, options).flatMap(({ path, inFeatures, outFeatures }): readonly Parameter[] => [
     { name: nameA(path), shape: [options.r, inFeatures], decay: true, init: { kind: "uniform", bound: 1 / Math.sqrt(inFeatures) } },
     { name: nameB(path), shape: [outFeatures, options.r], decay: true, init: { kind: "constant", value: 0 } }
   ])
 
 /** A fresh adapter changes nothing yet, because B is 0. Dropout is applied to the adapter's input only. */
 export const loraAdapter = (model: Model, options: LoraShape & { readonly loraDropout?: number }): Adapter => {
-  const targets = loraTargets(model, options)
+  const targets = targetsOf(model, options)
   const paths = new Set(targets.map(({ path }) => path))
   const parameters = loraParameters(model, options)
   return {
@@ -67,7 +59,7 @@ export const loraAdapter = (model: Model, options: LoraShape & { readonly loraDr
 
 /** The base model's weights with the adapter worked in: W + (loraAlpha / r) B A. Computed when a tensor is read. */
 const mergeLora = (model: Model, options: LoraShape, base: Weights, adapter: Weights): Weights => {
-  const targets = new Map(loraTargets(model, options).map((linear) => [`${linear.path}.weight`, linear]))
+  const targets = new Map(targetsOf(model, options).map((linear) => [`${linear.path}.weight`, linear]))
   return {
     has: base.has,
     read: (name, into) => {

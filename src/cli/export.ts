@@ -33,7 +33,7 @@ const merge = async (workspace: WorkspacePaths, folder: string, info: ModelInfo,
 const write = async (workspace: WorkspacePaths, folder: string, target: string, format: "hf" | "peft" | undefined): Promise<string> => {
   const { readModelInfo } = await import("#src/runtime/ModelFolder.ts")
   const info = await readModelInfo(folder)
-  const isAdapter = info?.method === "lora"
+  const isAdapter = info !== undefined && info.method !== "full"
   const chosen = format ?? (isAdapter ? "peft" : "hf")
   if (chosen === "peft" && !isAdapter) {
     throw new UsageError({ message: "this model is a whole one, not an adapter", hint: "leave --format out, or give --format hf" })

@@ -5,8 +5,8 @@ import { TokensMeta } from "./Tokens.ts"
 
 export const ModelInfo = Schema.Struct({
   version: Schema.Literal(1),
-  /** "full": the folder is a whole model; "lora": an adapter over `base`. */
-  method: Schema.Literals(["full", "lora"]),
+  /** "full": the folder is a whole model; else the training method whose adapter over `base` it holds, e.g. "lora". */
+  method: Schema.NonEmptyString,
   /** Path relative to the workspace where it lies inside, else absolute; "sha256:<hex>" of the folder. */
   base: Schema.Struct({ path: Schema.String, digest: Schema.String }),
   /** How the training rows were turned into tokens, so that prompts are built the same way. */

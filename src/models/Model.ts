@@ -16,6 +16,8 @@ export interface Parameter {
   readonly shape: readonly number[]
   /** Whether weight decay applies, as in transformers' Trainer: not to norms and biases. */
   readonly decay: boolean
+  /** Factor of the training's learning rate; default 1. */
+  readonly learningRateScale?: number
   readonly init: Init
   /** Another name under which a file may hold the same tensor (a tied output head). */
   readonly alias?: string

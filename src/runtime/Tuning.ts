@@ -1,7 +1,7 @@
 // What a training method makes of a model: which tensors are trained, which stay, and how the forward pass changes.
 import type { Adapter } from "#src/adapters/Adapter.ts"
-import { loraAdapter } from "#src/adapters/lora.ts"
 import type { Method } from "#src/adapters/options.ts"
+import { adapterOf, configOf } from "#src/adapters/peft.ts"
 import type { Model, Parameter, Weights } from "#src/models/Model.ts"
 import { ParamStore } from "./ParamStore.ts"
 
@@ -15,7 +15,7 @@ export interface Tuning {
 /** @throws DataError where the method asks for layers that the model does not have */
 export const tuningOf = (model: Model, method: Method): Tuning => {
   if (method.type === "full") return { trainables: model.parameters, frozen: [] }
-  const adapter = loraAdapter(model, method)
+  const adapter = adapterOf(model, configOf(model, method, ""))
   return { trainables: adapter.parameters, frozen: model.parameters.filter(({ name }) => !adapter.replaces.has(name)), adapter }
 }
 
@@ -30,7 +30,7 @@ export interface Tuned {
 export const tune = (model: Model, weights: Weights, method: Method, accumulates: boolean, seed: number): Tuned => {
   const tuning = tuningOf(model, method)
   const store = new ParamStore(tuning.trainables, accumulates)
-  const own = method.type === "full" ? 0 : method.seed
+  const own = "seed" in method ? method.seed : 0
   const initial = tuning.adapter?.initial(weights, (seed + own) >>> 0) ?? weights
   for (const { name, p } of store.trainables) initial.read(name, p)
   return { tuning, store, frozen: Object.fromEntries(tuning.frozen.map(({ name }) => [name, weights.read(name)])) }

@@ -37,18 +37,18 @@ const head = ({ info }: Card): string =>
   [
     "---",
     `base_model: ${JSON.stringify(info.base.path)}`,
-    `library_name: ${info.method === "lora" ? "peft" : "transformers"}`,
+    `library_name: ${info.method === "full" ? "transformers" : "peft"}`,
     "pipeline_tag: text-generation",
     "tags:",
-    ...["anneal", ...(info.method === "lora" ? ["lora"] : []), "text-generation"].map((tag) => `  - ${tag}`),
+    ...["anneal", ...(info.method === "full" ? [] : [info.method]), "text-generation"].map((tag) => `  - ${tag}`),
     "---"
   ].join("\n")
 
 const methodText = ({ method, parameters }: ModelInfo): string => {
   const count = (n: number): string => n.toLocaleString("en-US")
-  return method === "lora"
-    ? `LoRA adapter (${count(parameters.trainable)} trained of ${count(parameters.total)} parameters)`
-    : `Full fine-tuning (${count(parameters.total)} parameters)`
+  return method === "full"
+    ? `Full fine-tuning (${count(parameters.total)} parameters)`
+    : `Adapter, ${method} (${count(parameters.trainable)} trained of ${count(parameters.total)} parameters)`
 }
 
 const results = ({ metrics }: Scores): string =>
@@ -92,18 +92,18 @@ const table = (header: readonly string[], rows: readonly (readonly string[])[]):
 const use = ({ name, version, info }: Card): string => {
   const template = `Prompts are built with the template \`${info.tokens.promptFormat.template}\` for ${info.tokens.promptFormat.rowKind} rows; \`anneal generate\` does so by itself.`
   const python =
-    info.method === "lora"
+    info.method === "full"
       ? [
+          "from transformers import AutoModelForCausalLM, AutoTokenizer",
+          "",
+          'model = AutoModelForCausalLM.from_pretrained("<this folder>")'
+        ]
+      : [
           "from peft import PeftModel",
           "from transformers import AutoModelForCausalLM, AutoTokenizer",
           "",
           `base = AutoModelForCausalLM.from_pretrained(${JSON.stringify(info.base.path)})`,
           'model = PeftModel.from_pretrained(base, "<this folder>")'
-        ]
-      : [
-          "from transformers import AutoModelForCausalLM, AutoTokenizer",
-          "",
-          'model = AutoModelForCausalLM.from_pretrained("<this folder>")'
         ]
   return [
     fenced("sh", [`anneal generate ${name}@${version} --prompt "..."`]),

@@ -1,5 +1,5 @@
 // Writes what was trained in the format of its method: a whole model, or an adapter as PEFT saves it.
-import { saveAdapter } from "#src/adapters/peft.ts"
+import { configOf, saveAdapter } from "#src/adapters/peft.ts"
 import type { Method } from "#src/adapters/options.ts"
 import type { Model } from "#src/models/Model.ts"
 import { saveModel } from "#src/models/save.ts"
@@ -9,5 +9,5 @@ import type { ParamStore } from "#src/runtime/ParamStore.ts"
 export const saveResult = (folder: string, model: Model, method: Method, store: ParamStore, base: string): Promise<void> => {
   const tensors = new Map(store.trainables.map(({ name, p }) => [name, p]))
   const weights = { read: (name: string) => tensors.get(name) as Float32Array }
-  return method.type === "full" ? saveModel(folder, model, weights) : saveAdapter(folder, model, { ...method, baseModel: base }, weights)
+  return method.type === "full" ? saveModel(folder, model, weights) : saveAdapter(folder, model, configOf(model, method, base), weights)
 }

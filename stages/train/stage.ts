@@ -6,7 +6,7 @@ import { stageKind } from "#src/engine/define.ts"
 import { runtimeFacts } from "../facts.ts"
 
 export const TrainConfig = Schema.Struct({
-  method: field(Method, { type: "full" }, "full() or lora({ … })"),
+  method: field(Method, { type: "full" }, "what is trained: full(), or an adapter, e.g. lora({ … }); their options are below"),
   batchSize: field(PositiveInt, 8, "rows per micro-batch"),
   gradientAccumulationSteps: field(
     PositiveInt,

@@ -1,6 +1,7 @@
 // LoRA's choice of layers, its fresh tensors, and dropout on the adapter's input only. Numbers are compared with PEFT in parity/.
 import { describe, expect, test } from "vitest"
-import { loraAdapter, loraParameters, loraTargets } from "#src/adapters/lora.ts"
+import { loraAdapter, loraParameters } from "#src/adapters/lora.ts"
+import { targetLinears } from "#src/adapters/targets.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import { mul } from "#src/graph/ops/elementwise.ts"
 import { runGraph } from "../graph/runGraph.ts"
@@ -8,9 +9,8 @@ import { failureOf, tinyModel } from "../models/folder.ts"
 
 const options = (targetModules: "all-linear" | readonly string[]) => ({ r: 2, loraAlpha: 6, targetModules })
 
-describe("loraTargets", () => {
-  const paths = (targetModules: "all-linear" | readonly string[]) =>
-    loraTargets(tinyModel(), options(targetModules)).map(({ path }) => path)
+describe("targetLinears", () => {
+  const paths = (targetModules: "all-linear" | readonly string[]) => targetLinears(tinyModel(), targetModules).map(({ path }) => path)
 
   test("a module name matches the end of a path at a dot", () => {
     expect(paths(["q_proj"])).toEqual(["model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj"])

@@ -2,18 +2,24 @@
 import { readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { loraAdapter } from "#src/adapters/lora.ts"
-import { loadAdapter, saveAdapter } from "#src/adapters/peft.ts"
+import { adapterOf, configOf, loadAdapter, saveAdapter } from "#src/adapters/peft.ts"
 import { failureOf, scratch, tinyModel } from "../models/folder.ts"
 
-const config = { baseModel: "models/tiny", r: 2, loraAlpha: 4, loraDropout: 0.1, targetModules: ["q_proj", "v_proj"] }
+const config = {
+  peftType: "LORA" as const,
+  baseModel: "models/tiny",
+  r: 2,
+  loraAlpha: 4,
+  loraDropout: 0.1,
+  targetModules: ["q_proj", "v_proj"]
+}
 
-const saved = async (change: Partial<{ targetModules: "all-linear" }> = {}) => {
+const saved = async (targetModules: "all-linear" | readonly [string, ...string[]] = ["q_proj", "v_proj"]) => {
   const folder = scratch()
   const model = tinyModel()
-  const options = { ...config, ...change }
-  const weights = loraAdapter(model, options).initial({ has: () => false, read: () => new Float32Array() }, 3)
-  await saveAdapter(folder, model, options, weights)
+  const written = configOf(model, { type: "lora", r: 2, loraAlpha: 4, loraDropout: 0.1, targetModules, seed: 0 }, "models/tiny")
+  const weights = adapterOf(model, written).initial({ has: () => false, read: () => new Float32Array() }, 3)
+  await saveAdapter(folder, model, written, weights)
   return { folder, model, weights }
 }
 
@@ -26,12 +32,12 @@ test("what is saved loads again", async () => {
 })
 
 test("all-linear is written as module names, as PEFT does", async () => {
-  const { folder, model } = await saved({ targetModules: "all-linear" })
+  const { folder, model } = await saved("all-linear")
   const names = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
   expect((JSON.parse(readFileSync(join(folder, "adapter_config.json"), "utf8")) as { target_modules: unknown }).target_modules).toEqual(
     names
   )
-  expect((await loadAdapter(folder, model)).config.targetModules).toEqual(names)
+  expect((await loadAdapter(folder, model)).config).toEqual({ ...config, targetModules: names })
 })
 
 test("an adapter of another model, and one without its tensors", async () => {

@@ -2,7 +2,14 @@
 import { expect, test } from "vitest"
 import { formatAdapterConfig, parseAdapterConfig } from "#src/formats/adapterConfig.ts"
 
-const config = { baseModel: "models/base", r: 4, loraAlpha: 16, loraDropout: 0.1, targetModules: ["q_proj", "v_proj"] }
+const config = {
+  peftType: "LORA" as const,
+  baseModel: "models/base",
+  r: 4,
+  loraAlpha: 16,
+  loraDropout: 0.1,
+  targetModules: ["q_proj", "v_proj"]
+}
 const written = JSON.parse(formatAdapterConfig(config)) as Record<string, unknown>
 const parse = (change: object) => parseAdapterConfig(JSON.stringify({ ...written, ...change }), "adapter_config.json")
 
@@ -21,7 +28,22 @@ test("fields of newer PEFT releases that change nothing are passed over", () => 
     megatron_core: "x"
   }
   expect(parse(neutral)).toEqual(config)
-  expect(parse({ target_modules: "all-linear" }).targetModules).toBe("all-linear")
+  expect(parse({ target_modules: "all-linear" })).toEqual({ ...config, targetModules: "all-linear" })
+})
+
+test("(IA)^3 has fields of its own", () => {
+  const ia3 = {
+    peftType: "IA3" as const,
+    baseModel: "models/base",
+    targetModules: ["k_proj", "down_proj"],
+    feedforwardModules: ["down_proj"]
+  }
+  const text = formatAdapterConfig(ia3)
+  expect(parseAdapterConfig(text, "adapter_config.json")).toEqual(ia3)
+  const change = (fields: object) => () => parseAdapterConfig(JSON.stringify({ ...JSON.parse(text), ...fields }), "adapter_config.json")
+  expect(change({ init_ia3_weights: false })()).toEqual(ia3)
+  expect(change({ modules_to_save: ["lm_head"] })).toThrow(/^modules_to_save/)
+  expect(change({ r: 4 })).toThrow(/^r: 4 is not supported/)
 })
 
 const refused: readonly (readonly [string, unknown])[] = [
@@ -40,7 +62,8 @@ const refused: readonly (readonly [string, unknown])[] = [
   ["init_lora_weights", "pissa"],
   ["a_field_of_a_later_release", 3],
   ["task_type", "SEQ_CLS"],
-  ["peft_type", "IA3"],
+  ["peft_type", "LOHA"],
+  ["peft_type", 3],
   ["target_modules", ".*q_proj"],
   ["target_modules", []],
   ["r", 0],

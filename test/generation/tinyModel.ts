@@ -2,8 +2,7 @@
 import { cpSync, mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { loraAdapter } from "#src/adapters/lora.ts"
-import { saveAdapter } from "#src/adapters/peft.ts"
+import { adapterOf, configOf, saveAdapter } from "#src/adapters/peft.ts"
 import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { TokensMeta } from "#src/domain/Tokens.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
@@ -61,19 +60,20 @@ export const tinyInfo = (base: ModelInfo["base"], method: ModelInfo["method"]): 
   metrics: { loss: 1.5 }
 })
 
-export const adapterShape = { r: 4, loraAlpha: 8, targetModules: "all-linear" as const }
+const adapterOptions = { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0, targetModules: "all-linear", seed: 0 } as const
 
 /** An adapter over `base` that changes it: B is filled too. */
 export const tinyAdapter = async (base: string, seed: number) => {
   const model = await loadConfig(base)
-  const adapter = loraAdapter(model, adapterShape)
+  const config = configOf(model, adapterOptions, base)
+  const adapter = adapterOf(model, config)
   const fresh = adapter.initial({ has: () => false, read: () => new Float32Array() }, seed)
   const weights: Weights = {
     has: fresh.has,
     read: (name) => (name.includes("lora_B") ? fresh.read(name).map((_, i) => 0.2 * Math.sin(seed + i * i)) : fresh.read(name))
   }
   const folder = mkdtempSync(join(tmpdir(), "anneal-adapter-"))
-  await saveAdapter(folder, model, { ...adapterShape, loraDropout: 0, baseModel: base }, weights)
+  await saveAdapter(folder, model, config, weights)
   await completeModelFolder(folder, base, tinyInfo({ path: base, digest: "sha256:baseline" }, "lora"))
   return { folder, adapter, weights }
 }

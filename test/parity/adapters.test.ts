@@ -17,7 +17,7 @@ const adapterOf = async (base: string, method: string) => {
   return { folder, model, weights, golden, adapter: await loadAdapter(join(folder, "adapter"), model) }
 }
 
-describe.skipIf(!hasShared).each(["lora_qv", "lora_all_linear"])("%s of llama as PEFT computes it", (method) => {
+describe.skipIf(!hasShared).each(["lora_qv", "lora_all_linear", "ia3"])("%s of llama as PEFT computes it", (method) => {
   test("logits, loss and every gradient", async () => {
     const { folder, model, weights, adapter } = await adapterOf("llama", method)
     await expectGolden(folder, model, weights, adapter)
@@ -73,7 +73,6 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ["llama", "dora_all_linear", /use_dora/],
   ["llama", "rslora_all_linear", /use_rslora/],
   ["llama", "lora_patterns", /alpha_pattern/],
-  ["llama", "ia3", /peft_type/],
   ["llama", "prefix", /peft_type/],
   ["llama", "prompt_tuning", /peft_type/],
   ["llama-untied", "lora_embedding", /embed_tokens/],

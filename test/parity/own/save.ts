@@ -1,8 +1,7 @@
 // Writes what check_peft.py reads: a model folder, a LoRA adapter folder with random tensors, and the logits computed here.
 //   node --conditions=source test/parity/own/save.ts <folder>
 import { join, resolve } from "node:path"
-import { loraAdapter } from "#src/adapters/lora.ts"
-import { saveAdapter } from "#src/adapters/peft.ts"
+import { adapterOf, configOf, saveAdapter } from "#src/adapters/peft.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import { encodeModel } from "#src/graph/onnx/encode.ts"
 import { initialTensor, initialWeights } from "#src/models/initialWeights.ts"
@@ -13,12 +12,16 @@ import { writeTensorFile } from "#src/models/weights.ts"
 import { Session } from "#src/runtime/Session.ts"
 
 const folder = resolve(process.argv[2] ?? "peft-check")
-const options = { r: 4, loraAlpha: 8, loraDropout: 0, targetModules: "all-linear", baseModel: join(folder, "base") } as const
 const ids = [1, 17, 5, 42, 2, 60, 8, 33, 12, 7]
 
 const model = await loadConfig(resolve(import.meta.dirname, "tied/hf"))
 const base = initialWeights(model, 3)
-const lora = loraAdapter(model, options)
+const config = configOf(
+  model,
+  { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0, targetModules: "all-linear", seed: 0 },
+  join(folder, "base")
+)
+const lora = adapterOf(model, config)
 const { parameters } = lora
 // B is 0 in a fresh adapter: random values there make it count.
 const byName = new Map(parameters.map((parameter) => [parameter.name, { ...parameter, init: { kind: "normal", std: 0.3 } } as const]))
@@ -41,6 +44,6 @@ const session = await Session.create(encodeModel(graph), { threads: 1 })
 const out = await session.run({}, ["logits"])
 
 await saveModel(join(folder, "base"), model, base)
-await saveAdapter(join(folder, "adapter"), model, options, adapter)
+await saveAdapter(join(folder, "adapter"), model, config, adapter)
 writeTensorFile(join(folder, "logits.safetensors"), [{ name: "logits", shape: logits.shape }], () => out["logits"] as Float32Array)
 console.log(`${folder}: base, adapter and logits of the ids ${ids.join(" ")}`)
