@@ -21,7 +21,7 @@ const allowed: Record<string, readonly string[]> = {
   models: ["domain", "graph", "formats"],
   adapters: ["domain", "graph", "formats", "models"],
   text: ["domain", "formats", "!@huggingface/tokenizers", "!@huggingface/jinja"],
-  store: ["domain", "!@duckdb/node-api", "!apache-arrow"],
+  store: ["domain", "!@duckdb/node-api", "!apache-arrow", "!@huggingface/hub"],
   runtime: ["domain", "graph", "models", "adapters", "formats", "batching", "!onnxruntime-node"],
   engine: ["domain", "store", "!acorn"],
   report: ["domain"],

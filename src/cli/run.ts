@@ -10,6 +10,7 @@ import { errorBlock } from "#src/report/errorBlock.ts"
 import { commandAgain } from "./again.ts"
 import { handler } from "./command.ts"
 import { openWorkspace } from "./context.ts"
+import { downloading } from "./download.ts"
 import * as flags from "./flags.ts"
 import { gitState } from "./git.ts"
 import { chooseUi, note, print, themeFor, uiModes } from "./output.ts"
@@ -67,7 +68,8 @@ export const runCommand = Command.make(
     // Asked for while the plan is made: it takes as long as the plan does.
     const commit = gitState(workspace.root)
     const { planPipeline, execute } = await import("./planning.ts")
-    const prepared = await planPipeline(workspace, input.pipeline, { set, only, from, force, targets, remember: !dry })
+    const download = dry ? undefined : downloading(ui === "json" || ui === "quiet")
+    const prepared = await planPipeline(workspace, input.pipeline, { set, only, from, force, targets, remember: !dry, download })
     for (const one of prepared.warnings) note(`! ${one}`)
     if (dry) return print(planText(themeFor(process.stdout, input.ascii), prepared.pipeline.id, prepared.plan, false))
 

@@ -11,7 +11,8 @@ import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { handler } from "./command.ts"
 import { askCatalog, isRun, openRun, openWorkspace } from "./context.ts"
 import * as flags from "./flags.ts"
-import { print, printJson } from "./output.ts"
+import { changedOrigins, type OriginChange, originsIn, originText } from "./origins.ts"
+import { note, print, printJson } from "./output.ts"
 
 interface Explained {
   readonly stage: string
@@ -22,6 +23,8 @@ interface Explained {
   /** The run compared with; null where there is nothing to compare with. */
   readonly against: string | null
   readonly changes: readonly FieldChange[]
+  /** Base models it reads that come from elsewhere than in the run compared with. */
+  readonly sources: readonly OriginChange[]
 }
 
 /** The stage's key fields in a run: its own where it ran, those of the stored result where it was reused. */
@@ -46,7 +49,8 @@ const manifestIn = async (workspace: WorkspacePaths, run: string, stage: string)
 
 const explainPlan = async (workspace: WorkspacePaths, input: WhyInput): Promise<Explained> => {
   const { planPipeline } = await import("./planning.ts")
-  const { pipeline, stages } = await planPipeline(workspace, input.subject, { set: input.set })
+  const { pipeline, stages, origins, warnings } = await planPipeline(workspace, input.subject, { set: input.set })
+  for (const warning of warnings) note(`! ${warning}`)
   const found = stages.find((one) => one.stage.id === input.stage)
   if (found === undefined) {
     const ids = stages.map((one) => one.stage.id)
@@ -56,7 +60,10 @@ const explainPlan = async (workspace: WorkspacePaths, input: WhyInput): Promise<
   const { decision, reason, key } = planned
   const changes =
     input.against === undefined ? found.changes : diffManifests(await manifestIn(workspace, input.against, input.stage), manifest)
-  return { stage: input.stage, decision, reason, key, against: input.against ?? found.against?.run ?? null, changes }
+  const against = input.against ?? found.against?.run ?? null
+  const reads = (source: string): boolean => Object.values(found.stage.inputs).some((ref) => ref.stage === source)
+  const sources = against === null ? [] : changedOrigins(await originsIn(workspace, against), origins, reads)
+  return { stage: input.stage, decision, reason, key, against, changes, sources }
 }
 
 const explainRun = async (workspace: WorkspacePaths, input: WhyInput): Promise<Explained> => {
@@ -66,23 +73,28 @@ const explainRun = async (workspace: WorkspacePaths, input: WhyInput): Promise<E
   const reason = found?.reason ?? null
   const against = input.against ?? reason?.run ?? found?.producedBy ?? null
   const before = against === null ? undefined : await manifestIn(workspace, against, input.stage)
+  const now = await originsIn(workspace, view.run)
+  const digests = new Set(manifest.filter(({ path }) => path.startsWith("input.")).map(({ value }) => value))
+  const reads = (source: string): boolean => digests.has((now[source] as { readonly digest?: string } | undefined)?.digest ?? null)
   return {
     stage: input.stage,
     decision: found?.state ?? "",
     reason,
     key: found?.key ?? null,
     against,
-    changes: before === undefined ? [] : diffManifests(before, manifest)
+    changes: before === undefined ? [] : diffManifests(before, manifest),
+    sources: against === null ? [] : changedOrigins(await originsIn(workspace, against), now, reads)
   }
 }
 
-const text = ({ stage, decision, reason, key, against, changes }: Explained): string =>
+const text = ({ stage, decision, reason, key, against, changes, sources }: Explained): string =>
   [
     `${stage}: ${decision}${reason === null ? "" : `, ${reason.text}`}  (key ${short(key, 8)})`,
     ...(against === null
       ? ["  nothing to compare with"]
       : [`  compared with run ${against}:${changes.length === 0 ? " every field is the same" : ""}`]),
-    ...changes.map((change) => `  ${changeText(stage, change)}`)
+    ...changes.map((change) => `  ${changeText(stage, change)}`),
+    ...sources.map((change) => `  ${originText(change)}`)
   ].join("\n")
 
 interface WhyInput {

@@ -10,11 +10,11 @@ export interface Ref<K extends string = string> {
   readonly kind: K
 }
 
-/** A base model: a local folder in Hugging Face layout. One node, one digest, however many stages read it. */
+/** A base model: a folder in Hugging Face layout, or one of the hub. One node, one digest, however many stages read it. */
 export interface SourceDef {
   readonly id: string
   readonly kind: "base"
-  /** As written in the pipeline file or given by --set <id>.path=…; relative to the workspace folder. */
+  /** As written in the pipeline file or given by --set <id>.path=…: relative to the workspace folder, or "hf:org/name@revision". */
   readonly path: string
 }
 

@@ -127,14 +127,14 @@ const begin = (workspace: WorkspacePaths, prepared: Prepared, options: RunOption
   }
 }
 
-const startOf = ({ pipeline, sources }: Prepared, options: RunOptions) => ({
+const startOf = ({ pipeline, sources, origins }: Prepared, options: RunOptions) => ({
   pipeline: pipeline.id,
   ...(pipeline.objective === undefined ? {} : { objective: pipeline.objective }),
   git: options.git ?? null,
   ...processId(process.pid),
   config: Object.fromEntries(pipeline.stages.map((stage) => [stage.id, stage.encoded])) as never,
   overrides: pipeline.overrides as never,
-  sources: Object.fromEntries(pipeline.sources.map(({ id, path }) => [id, { path, digest: sources[id]?.digest ?? "" }]))
+  sources: Object.fromEntries(Object.entries(origins).map(([id, origin]) => [id, { ...origin, digest: sources[id]?.digest ?? "" }]))
 })
 
 const runStages = Effect.fn("runStages")(function* (scope: RunScope, options: RunOptions) {

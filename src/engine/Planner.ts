@@ -1,10 +1,10 @@
-// What happens to a stage: reuse, run, or maybe (an upstream result that is still to come decides). Pure: `plan` prints
+// What happens to a stage: reuse, run, or maybe (what is still to come decides: an upstream result, a download). Pure: `plan` prints
 // these decisions, a run carries them out with the same functions.
 import { UsageError } from "#src/domain/Errors.ts"
 import { hintFor } from "#src/domain/nearest.ts"
 import type { Decision, ManifestField, Reason } from "#src/domain/RunEvent.ts"
 import type { Entry } from "#src/store/records.ts"
-import { diffManifests, forced, lost, neverRan, reasonOf, upstream } from "./explain.ts"
+import { diffManifests, forced, lost, neverRan, notDownloaded, reasonOf, upstream } from "./explain.ts"
 import { withDependents, withNeeds } from "./order.ts"
 import type { ResolvedPipeline } from "./resolve.ts"
 
@@ -53,6 +53,8 @@ export interface Known {
   readonly forced: boolean
   /** Stages it needs whose results are still to come. */
   readonly pending: readonly string[]
+  /** Base models it reads that are not downloaded yet. */
+  readonly absent?: readonly string[]
   /** Of the fields known so far: without the inputs that are pending. */
   readonly manifest: readonly ManifestField[]
   /** Look-up of the key; undefined also while the key is unknown. */
@@ -65,6 +67,8 @@ export interface Known {
 
 export const decide = (known: Known): { readonly decision: Decision; readonly reason: Reason | null } => {
   if (known.forced) return { decision: "run", reason: forced() }
+  const absent = known.absent ?? []
+  if (absent.length > 0 && known.knowsOwn) return { decision: "maybe", reason: notDownloaded(absent) }
   if (known.pending.length > 0 && known.knowsOwn) return { decision: "maybe", reason: upstream(known.pending) }
   if (known.found === undefined) return { decision: "run", reason: againstLast(known) }
   const { lost: bad, entry } = known.found
@@ -72,11 +76,13 @@ export const decide = (known: Known): { readonly decision: Decision; readonly re
   return { decision: "run", reason: lost(bad.state, bad.output, entry.run) }
 }
 
-const againstLast = ({ stage, last, manifest, pending }: Known): Reason => {
+const againstLast = ({ stage, last, manifest, pending, absent = [] }: Known): Reason => {
   if (last === undefined) return neverRan()
   // Inputs still to come are not differences: they are left out on both sides.
   const known = new Set(manifest.map((field) => field.path))
   const before =
-    pending.length === 0 ? last.manifest : last.manifest.filter((field) => !field.path.startsWith("input.") || known.has(field.path))
+    pending.length + absent.length === 0
+      ? last.manifest
+      : last.manifest.filter((field) => !field.path.startsWith("input.") || known.has(field.path))
   return reasonOf(stage, diffManifests(before, manifest), last.run)
 }

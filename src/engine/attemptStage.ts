@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type AnnealError, InterruptedError, toAnnealError } from "#src/domain/Errors.ts"
-import type { StageResult } from "#src/domain/Pipeline.ts"
+import { type AnnealError, EnvironmentError, InterruptedError, toAnnealError } from "#src/domain/Errors.ts"
+import type { SourceDef, StageResult } from "#src/domain/Pipeline.ts"
 import type { Reason, RunEventBody, StageEvent } from "#src/domain/RunEvent.ts"
 import type { InputArtifact, StageTask } from "#src/domain/StageContext.ts"
 import type { CatalogService } from "#src/store/Catalog.ts"
@@ -127,8 +127,7 @@ const taskOf = (
   const inputs = Object.entries(stage.inputs).map(([name, ref]): readonly [string, InputArtifact] => {
     const source = prepared.pipeline.sources.find((node) => node.id === ref.stage)
     if (source !== undefined) {
-      const digest = prepared.sources[source.id]?.digest ?? ""
-      return [name, { kind: source.kind, digest, path: workspace.resolve(source.path) }]
+      return [name, { kind: source.kind, ...baseOf(prepared, source) }]
     }
     const digest = results.get(ref.stage)?.outputs.find((output) => output.name === ref.output)?.digest ?? ""
     return [name, { kind: ref.kind, digest, path: objectPath(workspace, digest) }]
@@ -151,6 +150,16 @@ const taskOf = (
     attempt: lease.attempt,
     threads
   }
+}
+
+const baseOf = ({ sources }: Prepared, { id, path }: SourceDef): Pick<InputArtifact, "digest" | "path"> => {
+  const found = sources[id]
+  if (found !== undefined) return { digest: found.digest, path: found.path }
+  throw new EnvironmentError({
+    message: `${path} is not downloaded`,
+    where: `source ${id}`,
+    hint: "run the same command: a run downloads it first"
+  })
 }
 
 const execute = (

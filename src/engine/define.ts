@@ -2,6 +2,7 @@
 import { getCallSites } from "node:util"
 import type * as Schema from "effect/Schema"
 import { DefinitionError } from "#src/domain/Errors.ts"
+import { hubName } from "#src/domain/hubName.ts"
 import type { PipelineDef, Ref, SourceDef, StageDef, StageKind, StageResult } from "#src/domain/Pipeline.ts"
 import type { StageContext } from "#src/domain/StageContext.ts"
 
@@ -88,8 +89,13 @@ export const addStage = <O extends Ports>(
   return (only !== undefined && others.length === 0 ? refs[only] : refs) as Handle<O>
 }
 
-/** A base model folder as a source node; its id is "base" unless given. */
+/**
+ * A base model as a source node; its id is "base" unless given.
+ * @param path a folder in Hugging Face layout, relative to the workspace, or "hf:org/name@revision" (a branch, a tag or a commit; default main)
+ * @throws DefinitionError for a name that no model on the hub can have
+ */
 export const baseModel = (path: string, options: { readonly id?: string } = {}): Ref<"base"> => {
+  hubName(path)
   const id = options.id ?? "base"
   collector("baseModel").sources.push({ id, kind: "base", path })
   return { _tag: "Ref", stage: id, output: "base", kind: "base" }

@@ -90,6 +90,12 @@ export const upstream = (ids: readonly string[]): Reason => ({
   field: ids[0] as string,
   text: `waits for ${ids.join(", ")}: reruns only if that result changes`
 })
+/** A base model from the hub whose bytes, and so their digest, are still to come. */
+export const notDownloaded = (ids: readonly string[]): Reason => ({
+  code: "upstream",
+  field: ids[0] as string,
+  text: `waits for ${ids.join(", ")}, not downloaded yet: reruns only if its bytes differ`
+})
 /** The result is known, but its bytes are not what they were. */
 export const lost = (state: "missing" | "corrupt", output: string, run: string): Reason => ({
   code: state,

@@ -10,9 +10,11 @@ import { moduleReader } from "#src/store/moduleReader.ts"
 import { type Entry, ownPart } from "#src/store/records.ts"
 import { openSources, type Sources } from "#src/store/Sources.ts"
 import { Workspace, type WorkspacePaths } from "#src/store/Workspace.ts"
+import { type BaseFolder, type Bases, type Downloading, type Origin, readBases } from "./bases.ts"
 import { diffManifests, type FieldChange } from "./explain.ts"
 import { type FingerprintInput, keyOf, manifestOf } from "./Fingerprint.ts"
 import { lookUp } from "./lookUp.ts"
+import { withNeeds } from "./order.ts"
 import { choose, type Choice, type Chosen, decide } from "./Planner.ts"
 import { type ResolvedPipeline, type ResolvedStage, resolve } from "./resolve.ts"
 
@@ -21,6 +23,8 @@ export interface PrepareOptions extends Choice {
   readonly set?: readonly string[] | undefined
   /** A run may note what it learns about files for the next command; a plan writes nothing. Default false. */
   readonly remember?: boolean | undefined
+  /** How a run brings base models here from the hub. */
+  readonly download?: Downloading | undefined
 }
 
 export interface PreparedStage {
@@ -46,11 +50,14 @@ export interface Prepared {
   readonly stages: readonly PreparedStage[]
   /** The contract of `plan --json`: the selected stages in order. */
   readonly plan: readonly PlannedStage[]
-  readonly sources: Readonly<Record<string, Digest>>
+  /** By source id; a base model that is not downloaded yet is missing. */
+  readonly sources: Readonly<Record<string, BaseFolder>>
+  /** Of every source. */
+  readonly origins: Readonly<Record<string, Origin>>
   readonly warnings: readonly string[]
 }
 
-/** Errors: UsageError and DefinitionError for the pipeline and its options, EnvironmentError for the store. */
+/** Errors: UsageError and DefinitionError for the pipeline and its options, EnvironmentError for the store, those of the hub. */
 export const prepare = Effect.fn("prepare")(function* (
   definition: PipelineDef,
   options: PrepareOptions = {}
@@ -61,22 +68,27 @@ export const prepare = Effect.fn("prepare")(function* (
     Effect.tryPromise({ try: async () => work(), catch: (u) => toAnnealError(u, `pipeline ${definition.id}`) })
   const outside = yield* attempt(async () => {
     const pipeline = resolve(definition, options.set)
+    const chosen = choose(pipeline, options)
     const files = openSources(workspace)
-    const found = await readOutside(workspace, pipeline, files)
+    const found = await readOutside(workspace, pipeline, chosen, files, options)
     if (options.remember === true) files.save()
-    return { pipeline, chosen: choose(pipeline, options), ...found }
+    return { pipeline, chosen, ...found }
   })
   return yield* catalog.read((snapshot) => planStages(workspace, snapshot, outside, options.remember === true))
 })
 
-interface Outside {
+interface Outside extends Bases {
   readonly pipeline: ResolvedPipeline
-  readonly sources: Readonly<Record<string, Digest>>
   readonly parts: ReadonlyMap<string, Omit<FingerprintInput, "inputs">>
-  readonly warnings: readonly string[]
 }
 
-const readOutside = async (workspace: WorkspacePaths, pipeline: ResolvedPipeline, files: Sources): Promise<Omit<Outside, "pipeline">> => {
+const readOutside = async (
+  workspace: WorkspacePaths,
+  pipeline: ResolvedPipeline,
+  { selected }: Chosen,
+  files: Sources,
+  { download, remember = false }: PrepareOptions
+): Promise<Omit<Outside, "pipeline">> => {
   const digest = async (path: string, where: string): Promise<Digest> => {
     const absolute = workspace.resolve(path)
     return files.digest(absolute).catch((error: unknown) => {
@@ -89,8 +101,6 @@ const readOutside = async (workspace: WorkspacePaths, pipeline: ResolvedPipeline
       })
     })
   }
-  const sources: Record<string, Digest> = {}
-  for (const { id, path } of pipeline.sources) sources[id] = await digest(path, `source ${id}: path`)
   const parts = new Map<string, Omit<FingerprintInput, "inputs">>()
   const warnings = new Set<string>()
   for (const stage of pipeline.stages) {
@@ -115,7 +125,23 @@ const readOutside = async (workspace: WorkspacePaths, pipeline: ResolvedPipeline
       outputs: stage.outputs
     })
   }
-  return { sources, parts, warnings: [...warnings] }
+  // Last, because it may download: everything that can be wrong with files and code is known by then.
+  const bases = await readBases(
+    workspace,
+    pipeline.sources,
+    sourcesOf(pipeline, selected),
+    files,
+    ({ id, path }) => digest(path, `source ${id}: path`),
+    { download, remember }
+  )
+  return { ...bases, parts, warnings: [...warnings, ...bases.warnings] }
+}
+
+/** Ids of the sources that these stages and what they need read. */
+const sourcesOf = ({ stages, sources }: ResolvedPipeline, selected: ReadonlySet<string>): ReadonlySet<string> => {
+  const needed = withNeeds(stages, selected)
+  const read = new Set(stages.filter(({ id }) => needed.has(id)).flatMap(({ inputs }) => Object.values(inputs).map((ref) => ref.stage)))
+  return new Set(sources.map(({ id }) => id).filter((id) => read.has(id)))
 }
 
 const codeOf = async ({ kind }: ResolvedStage, root: string) => {
@@ -128,28 +154,33 @@ const codeOf = async ({ kind }: ResolvedStage, root: string) => {
 const planStages = async (
   workspace: WorkspacePaths,
   snapshot: Snapshot,
-  { pipeline, chosen, sources, parts, warnings }: Outside & { readonly chosen: Chosen },
+  { pipeline, chosen, sources, origins, parts, warnings }: Outside & { readonly chosen: Chosen },
   remember: boolean
 ): Promise<Prepared> => {
   const stages: PreparedStage[] = []
   const results = new Map<string, Entry>()
+  /** Stages whose result cannot be looked up before a download. */
+  const unknown = new Set<string>()
   for (const stage of pipeline.stages) {
     const selected = chosen.selected.has(stage.id)
     const pending = stage.needs.filter((id) => !results.has(id))
+    const absent = pipeline.sources.map(({ id }) => id).filter((id) => !(id in sources) && reads(stage, id))
+    const waits = pending.length + absent.length > 0
+    if (absent.length > 0 || pending.some((id) => unknown.has(id))) unknown.add(stage.id)
     if (selected)
       refuseAbsent(
-        pending.find((id) => !chosen.selected.has(id)),
+        pending.find((id) => !chosen.selected.has(id) && !unknown.has(id)),
         stage.id
       )
     const own = parts.get(stage.id) as Omit<FingerprintInput, "inputs">
     const manifest = manifestOf({ ...own, inputs: inputDigests(stage, sources, results) })
-    const key = pending.length === 0 ? keyOf(manifest) : null
+    const key = waits ? null : keyOf(manifest)
     const found = key === null ? undefined : await lookUp(workspace, snapshot, key, remember)
     const forced = selected && chosen.forced.has(stage.id)
     const intact = !forced && found !== undefined && found.lost === undefined
     const last = intact ? undefined : await snapshot.last(pipeline.id, stage.id)
-    const knowsOwn = pending.length > 0 && (await snapshot.knows(ownPart(manifest)))
-    const { decision, reason } = decide({ stage: stage.id, forced, pending, manifest, found, knowsOwn, last })
+    const knowsOwn = waits && (await snapshot.knows(ownPart(manifest)))
+    const { decision, reason } = decide({ stage: stage.id, forced, pending, absent, manifest, found, knowsOwn, last })
     const reuse = decision === "reuse" ? found?.entry : undefined
     if (reuse !== undefined) results.set(stage.id, reuse)
     const against = reuse ?? last ?? nearestOf(await snapshot.ofKind(stage.kind.kind), manifest)
@@ -162,11 +193,13 @@ const planStages = async (
       manifest,
       reuse,
       against,
-      changes: against === undefined ? [] : changesAgainst(against, manifest, pending.length > 0)
+      changes: against === undefined ? [] : changesAgainst(against, manifest, waits)
     })
   }
-  return { pipeline, stages, plan: stages.filter((stage) => stage.selected).map((stage) => stage.planned), sources, warnings }
+  return { pipeline, stages, plan: stages.filter((stage) => stage.selected).map((stage) => stage.planned), sources, origins, warnings }
 }
+
+const reads = (stage: ResolvedStage, source: string): boolean => Object.values(stage.inputs).some((ref) => ref.stage === source)
 
 const refuseAbsent = (needed: string | undefined, stage: string): void => {
   if (needed === undefined) return
@@ -179,7 +212,7 @@ const refuseAbsent = (needed: string | undefined, stage: string): void => {
 /** Digests of a stage's inputs, as far as their producers' results are known. */
 export const inputDigests = (
   stage: ResolvedStage,
-  sources: Readonly<Record<string, Digest>>,
+  sources: Readonly<Record<string, Pick<Digest, "digest">>>,
   results: ReadonlyMap<string, Pick<Entry, "outputs">>
 ): Readonly<Record<string, string>> =>
   Object.fromEntries(

@@ -92,7 +92,10 @@ const override = (pipeline: PipelineDef, [path, value]: readonly [string, unknow
   }
   if (pipeline.sources.some((source) => source.id === id)) {
     if (steps.join(".") !== "path" || typeof value !== "string") {
-      throw new UsageError({ message: `--set ${path}: a base model has only a path`, hint: `write --set ${id}.path=<folder>` })
+      throw new UsageError({
+        message: `--set ${path}: a base model has only a path`,
+        hint: `write --set ${id}.path=<folder or hf:org/name>`
+      })
     }
     return { ...pipeline, sources: pipeline.sources.map((source) => (source.id === id ? { ...source, path: value } : source)) }
   }

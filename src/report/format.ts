@@ -34,12 +34,7 @@ export const duration = (ms: number): string => {
   return `${Math.floor(seconds / 3600)}h${two(Math.floor((seconds % 3600) / 60))}m`
 }
 
-/** 1500 -> "1.5 kB", 31200000000 -> "31.2 GB" (decimal units). */
-export const bytes = (count: number): string => {
-  if (count < 1000) return `${count} B`
-  const unit = count < 1e6 ? 1 : count < 1e9 ? 2 : 3
-  return `${(count / 1000 ** unit).toFixed(1)} ${["B", "kB", "MB", "GB"][unit]}`
-}
+export { bytes } from "#src/domain/bytes.ts"
 
 /** "sha256:51fa…" -> its first `length` hex digits. */
 export const short = (digest: string | null, length = 4): string =>

@@ -34,7 +34,7 @@ const heartbeatMs = 5_000
 /** A lease held on another machine counts as dead after this long without a heartbeat. */
 const remoteTimeoutMs = 60_000
 
-export const leaseFile = (workspace: WorkspacePaths, hex: string): string => join(workspace.leases, `${hex}.json`)
+export const leaseFile = (workspace: Pick<WorkspacePaths, "leases">, hex: string): string => join(workspace.leases, `${hex}.json`)
 
 export const readLease = (path: string): LeaseRecord | undefined => {
   try {
@@ -124,7 +124,11 @@ export interface Lease {
 }
 
 /** Takes the lease of `hex` (a key's digits), or tells who holds it. Errors: EnvironmentError's causes (full disk, read-only). */
-export const tryAcquire = (workspace: WorkspacePaths, hex: string, run: string): Lease | { readonly heldBy: LeaseRecord } => {
+export const tryAcquire = (
+  workspace: Pick<WorkspacePaths, "leases">,
+  hex: string,
+  run: string
+): Lease | { readonly heldBy: LeaseRecord } => {
   const path = leaseFile(workspace, hex)
   makeFolder(dirname(path))
   const mine: LeaseRecord = { ...processId(process.pid), host, attempt: randomBytes(6).toString("hex"), run }

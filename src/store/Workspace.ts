@@ -21,6 +21,8 @@ export interface WorkspacePaths {
   readonly catalog: string
   /** Digests of source files with the stat they were taken at. */
   readonly sources: string
+  /** Base models from the Hugging Face hub: <org>--<name>/<commit>/. */
+  readonly hub: string
   /** Absolute path of one that a pipeline file names. */
   readonly resolve: (path: string) => string
 }
@@ -47,10 +49,13 @@ export const findWorkspace = ({ cwd, artifacts }: WorkspaceOptions): WorkspacePa
     })
   }
   const given = artifacts ?? process.env["ANNEAL_ARTIFACTS"]
-  return pathsOf(root, given === undefined || given === "" ? join(root, "artifacts") : resolve(cwd, given))
+  const store = given === undefined || given === "" ? join(root, "artifacts") : resolve(cwd, given)
+  // Several projects can share one copy of a model.
+  const hub = process.env["ANNEAL_HUB_CACHE"]
+  return pathsOf(root, store, hub === undefined || hub === "" ? undefined : resolve(cwd, hub))
 }
 
-export const pathsOf = (root: string, artifacts: string): WorkspacePaths => ({
+export const pathsOf = (root: string, artifacts: string, hub = join(artifacts, "hub")): WorkspacePaths => ({
   root,
   pipelines: join(root, "pipelines"),
   artifacts,
@@ -62,6 +67,7 @@ export const pathsOf = (root: string, artifacts: string): WorkspacePaths => ({
   registry: join(artifacts, "registry"),
   catalog: join(artifacts, "catalog.duckdb"),
   sources: join(artifacts, "sources.json"),
+  hub,
   resolve: (path) => resolve(root, path)
 })
 

@@ -69,6 +69,8 @@ export interface Workspace {
     readonly result: Promise<Result>
     readonly saw: (text: string) => Promise<void>
   }
+  /** The same with more environment variables. */
+  readonly startWith: (env: Readonly<Record<string, string>>, ...args: readonly string[]) => ReturnType<Workspace["start"]>
   readonly write: (path: string, text: string) => void
   readonly runs: () => readonly string[]
   /** Names of the stages' bodies that were executed, in order. */
@@ -89,7 +91,9 @@ export const makeWorkspace = (): Workspace => {
   mkdirSync(join(root, "node_modules"))
   symlinkSync(repository, join(root, "node_modules/anneal"))
   const launch = (env: Readonly<Record<string, string>>, args: readonly string[]) => {
-    const { NO_COLOR: _1, FORCE_COLOR: _2, CI: _3, ANNEAL_UI: _4, NODE_OPTIONS: _5, ...clean } = process.env
+    const { NO_COLOR: _1, FORCE_COLOR: _2, CI: _3, ANNEAL_UI: _4, NODE_OPTIONS: _5, ...rest } = process.env
+    // No token and no mirror of the person who runs the tests.
+    const clean = Object.fromEntries(Object.entries(rest).filter(([name]) => !/^(HF_|HUGGING_FACE_|ANNEAL_HUB)/.test(name)))
     const child = spawn(process.execPath, [bin, ...args], { cwd: root, env: { ...clean, LANG: "C.UTF-8", ...env } })
     let [stdout, stderr] = ["", ""]
     const watchers = new Set<() => void>()
@@ -114,6 +118,7 @@ export const makeWorkspace = (): Workspace => {
     anneal: (...args) => launch({}, args).result,
     annealWith: (env, ...args) => launch(env, args).result,
     start: (...args) => launch({}, args),
+    startWith: (env, ...args) => launch(env, args),
     runs: () => readdirSync(join(root, "artifacts/runs")),
     executed: () => readFileSync(join(root, "executed.txt"), "utf8").trim().split("\n")
   }
