@@ -3,6 +3,7 @@ import { existsSync, statSync } from "node:fs"
 import { isAbsolute, join, resolve } from "node:path"
 import { DataError, UsageError } from "#src/domain/Errors.ts"
 import type { FindBase } from "#src/runtime/RunnableModel.ts"
+import { hubFolder } from "#src/store/Hub.ts"
 import { objectPath } from "#src/store/Objects.ts"
 import { openSources } from "#src/store/Sources.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
@@ -28,18 +29,23 @@ export const findModelFolder = async (workspace: WorkspacePaths, reference: stri
   return { title: `${model.name}@${model.version}`, folder: objectPath(workspace, model.digest) }
 }
 
-/** Finds an adapter's base where anneal.json says, and refuses one that changed since: the adapter would not fit it. */
+/**
+ * Finds an adapter's base where anneal.json says, or where this workspace keeps models of the hub, and refuses one that changed
+ * since: the adapter would not fit it.
+ */
 export const baseFinder =
   (workspace: WorkspacePaths): FindBase =>
-  async ({ path, digest }) => {
-    const folder = resolve(workspace.root, path)
-    const found = existsSync(folder) ? (await openSources(workspace).digest(folder)).digest : undefined
-    if (found === digest) return folder
+  async ({ path, digest, hub }) => {
+    const folders = [resolve(workspace.root, path), ...(hub === undefined ? [] : [hubFolder(workspace, hub.repo, hub.commit)])]
+    const present = folders.filter((folder) => existsSync(folder))
+    for (const folder of present) if ((await openSources(workspace).digest(folder)).digest === digest) return folder
     throw new DataError({
       message:
-        found === undefined ? `the adapter's base model is gone: ${path}` : `the base model in ${path} is not the one of the training`,
-      where: folder,
+        present.length === 0
+          ? `the adapter's base model is gone: ${hub === undefined ? path : `hf:${hub.repo}@${hub.commit}`}`
+          : `the base model in ${path} is not the one of the training`,
+      where: folders[0] as string,
       why: "an adapter only fits the base that it was trained on",
-      hint: "bring that folder back as it was"
+      hint: hub === undefined ? "bring that folder back as it was" : "run the pipeline that trained it: it downloads the base again"
     })
   }

@@ -3,12 +3,20 @@
 import * as Schema from "effect/Schema"
 import { TokensMeta } from "./Tokens.ts"
 
+/** Where a base model was downloaded from. */
+export const HubCommit = Schema.Struct({
+  /** "org/name" */
+  repo: Schema.String,
+  commit: Schema.String
+})
+export type HubCommit = typeof HubCommit.Type
+
 export const ModelInfo = Schema.Struct({
   version: Schema.Literal(1),
   /** "full": the folder is a whole model; else the training method whose adapter over `base` it holds, e.g. "lora". */
   method: Schema.NonEmptyString,
   /** Path relative to the workspace where it lies inside, else absolute; "sha256:<hex>" of the folder. */
-  base: Schema.Struct({ path: Schema.String, digest: Schema.String }),
+  base: Schema.Struct({ path: Schema.String, digest: Schema.String, hub: Schema.optionalKey(HubCommit) }),
   /** How the training rows were turned into tokens, so that prompts are built the same way. */
   tokens: TokensMeta,
   /** The train stage's decoded config. */
@@ -22,6 +30,9 @@ export const ModelInfo = Schema.Struct({
   metrics: Schema.Record(Schema.String, Schema.Finite)
 })
 export type ModelInfo = typeof ModelInfo.Type
+
+/** The base as other tools name it: on the hub where it came from there, else its folder. */
+export const baseName = ({ hub, path }: ModelInfo["base"]): string => hub?.repo ?? path
 
 /** Name of the file inside a model folder. */
 export const modelInfoFile = "anneal.json"

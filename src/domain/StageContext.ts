@@ -1,4 +1,5 @@
 // What a stage's run function is given. Plain values and functions, so that it can cross into the stage's own process.
+import type { HubCommit } from "./ModelInfo.ts"
 import type { StageEvent } from "./RunEvent.ts"
 
 export interface InputArtifact {
@@ -7,6 +8,8 @@ export interface InputArtifact {
   readonly digest: string
   /** Absolute path of the immutable file or folder: read it, never write there. */
   readonly path: string
+  /** Set for a base model that was downloaded from the Hugging Face hub. */
+  readonly hub?: HubCommit
 }
 
 /** The part of a context that is data (sent to a stage's own process as it is). */

@@ -152,9 +152,9 @@ const taskOf = (
   }
 }
 
-const baseOf = ({ sources }: Prepared, { id, path }: SourceDef): Pick<InputArtifact, "digest" | "path"> => {
+const baseOf = ({ sources }: Prepared, { id, path }: SourceDef): Omit<InputArtifact, "kind"> => {
   const found = sources[id]
-  if (found !== undefined) return { digest: found.digest, path: found.path }
+  if (found !== undefined) return { digest: found.digest, path: found.path, ...(found.hub === undefined ? {} : { hub: found.hub }) }
   throw new EnvironmentError({
     message: `${path} is not downloaded`,
     where: `source ${id}`,

@@ -2,6 +2,7 @@
 // downloads and a plan only asks after.
 import { bytes } from "#src/domain/bytes.ts"
 import { type HubName, hubName, shortCommit } from "#src/domain/hubName.ts"
+import type { HubCommit } from "#src/domain/ModelInfo.ts"
 import type { SourceDef } from "#src/domain/Pipeline.ts"
 import type { Digest } from "#src/store/digest.ts"
 import { type DownloadHooks, type Hub, openHub } from "#src/store/Hub.ts"
@@ -22,6 +23,7 @@ export interface Origin {
 export interface BaseFolder extends Digest {
   /** Absolute. */
   readonly path: string
+  readonly hub?: HubCommit
 }
 
 export interface Bases {
@@ -86,5 +88,5 @@ const readHubBase = async (hub: Hub, name: HubName, files: Sources, { download, 
   if (remember) hub.remember(name, commit)
   const digest = await files.digest(folder)
   hub.check(name, copy, digest)
-  return { commit, base: { ...digest, path: folder }, ...(warning === undefined ? {} : { warning }) }
+  return { commit, base: { ...digest, path: folder, hub: { repo: name.repo, commit } }, ...(warning === undefined ? {} : { warning }) }
 }

@@ -55,6 +55,12 @@ export interface Hub {
   readonly check: (name: HubName, copy: HubCopy, found: Digest) => void
 }
 
+/** "org/name" as one folder name: names on the hub hold no "--". */
+const flat = (repo: string): string => repo.replace("/", "--")
+
+/** Where a commit's files lie, or would. */
+export const hubFolder = (workspace: WorkspacePaths, repo: string, commit: string): string => join(workspace.hub, flat(repo), commit)
+
 /** `retryMs`: the first wait between attempts at the hub. */
 export const openHub = (
   workspace: WorkspacePaths,
@@ -62,9 +68,8 @@ export const openHub = (
   retryMs?: number
 ): Hub => {
   const client = hubClient(env, retryMs)
-  const repoFolder = ({ repo }: HubName): string => join(workspace.hub, repo.replace("/", "--"))
-  const folderOf = (name: HubName, commit: string): string => join(repoFolder(name), commit)
-  const refFile = (name: HubName): string => join(repoFolder(name), "refs", encodeURIComponent(name.revision))
+  const folderOf = ({ repo }: HubName, commit: string): string => hubFolder(workspace, repo, commit)
+  const refFile = ({ repo, revision }: HubName): string => join(workspace.hub, flat(repo), "refs", encodeURIComponent(revision))
   const copyOf = (name: HubName, commit: string): HubCopy => {
     const folder = folderOf(name, commit)
     return { commit, folder, present: existsSync(folder) }
@@ -92,7 +97,7 @@ export const openHub = (
 
   const download = async (name: HubName, commit: string, hooks: DownloadHooks): Promise<void> => {
     const folder = folderOf(name, commit)
-    const lease = await takeLease(workspace.hub, `${repoFolder(name).slice(workspace.hub.length + 1)}.${commit}`, name, hooks)
+    const lease = await takeLease(workspace.hub, `${flat(name.repo)}.${commit}`, name, hooks)
     try {
       if (existsSync(folder)) return
       const files = await client.filesOf(name, commit, hooks.signal)

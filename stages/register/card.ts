@@ -1,7 +1,7 @@
 // The model card of a registered version: README.md with a YAML head as Hugging Face reads it
 // (https://huggingface.co/docs/hub/model-cards), then where the model comes from and how good it is. No times: the same model
 // gives the same card.
-import type { ModelInfo } from "#src/domain/ModelInfo.ts"
+import { baseName, type ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { Score, Scores } from "#src/domain/Scores.ts"
 import { inline, number } from "#src/report/format.ts"
 
@@ -20,7 +20,7 @@ export const modelCard = (card: Card): string =>
     head(card),
     `# ${card.name}@${card.version}`,
     ...(card.description === "" ? [] : [card.description]),
-    `${methodText(card.info)} of \`${card.info.base.path}\`, made by the anneal pipeline \`${card.pipeline}\`.`,
+    `${methodText(card.info)} of \`${baseName(card.info.base)}\`, made by the anneal pipeline \`${card.pipeline}\`.`,
     "## Results",
     `On ${card.scores.rows} held-out rows (${card.scores.tokens} scored tokens), beside the untouched base on the same rows. The interval is a 95 % paired bootstrap of the difference over rows.`,
     results(card.scores),
@@ -32,11 +32,15 @@ export const modelCard = (card: Card): string =>
     use(card)
   ].join("\n\n") + "\n"
 
+/** The base for transformers: on the hub at the very commit of the training. JSON strings are valid Python. */
+const baseArguments = (base: ModelInfo["base"]): string =>
+  [JSON.stringify(baseName(base)), ...(base.hub === undefined ? [] : [`revision=${JSON.stringify(base.hub.commit)}`])].join(", ")
+
 // JSON strings are valid YAML, whatever they hold.
 const head = ({ info }: Card): string =>
   [
     "---",
-    `base_model: ${JSON.stringify(info.base.path)}`,
+    `base_model: ${JSON.stringify(baseName(info.base))}`,
     `library_name: ${info.method === "full" ? "transformers" : "peft"}`,
     "pipeline_tag: text-generation",
     "tags:",
@@ -102,7 +106,7 @@ const use = ({ name, version, info }: Card): string => {
           "from peft import PeftModel",
           "from transformers import AutoModelForCausalLM, AutoTokenizer",
           "",
-          `base = AutoModelForCausalLM.from_pretrained(${JSON.stringify(info.base.path)})`,
+          `base = AutoModelForCausalLM.from_pretrained(${baseArguments(info.base)})`,
           'model = PeftModel.from_pretrained(base, "<this folder>")'
         ]
   return [

@@ -5,7 +5,7 @@ import type { Model } from "#src/models/Model.ts"
 import { saveModel } from "#src/models/save.ts"
 import type { ParamStore } from "#src/runtime/ParamStore.ts"
 
-/** `base` is the base model's folder, as adapter_config.json names it. */
+/** `base` is the base model's folder or its name on the hub, as adapter_config.json names it. */
 export const saveResult = (folder: string, model: Model, method: Method, store: ParamStore, base: string): Promise<void> => {
   const tensors = new Map(store.trainables.map(({ name, p }) => [name, p]))
   const weights = { read: (name: string) => tensors.get(name) as Float32Array }

@@ -2,7 +2,7 @@
 import { isAbsolute, relative } from "node:path"
 import { trainingOrder } from "#src/batching/order.ts"
 import { rowSizes } from "#src/batching/rows.ts"
-import type { ModelInfo } from "#src/domain/ModelInfo.ts"
+import { baseName, type ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { StageResult } from "#src/domain/Pipeline.ts"
 import type { InputArtifact, StageContext } from "#src/domain/StageContext.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
@@ -59,13 +59,14 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
 
   const metrics = finalMetrics(trained)
   const folder = context.output("model")
-  const basePath = workspacePath(inputs.base.path)
-  await saveResult(folder, model, config.method, tuned.store, basePath)
+  const { digest, hub } = inputs.base
+  const base: ModelInfo["base"] = { path: workspacePath(inputs.base.path), digest, ...(hub === undefined ? {} : { hub }) }
+  await saveResult(folder, model, config.method, tuned.store, baseName(base))
   const { loggingSteps: _, ...kept } = config
   await completeModelFolder(folder, inputs.base.path, {
     version: 1,
     method: config.method.type,
-    base: { path: basePath, digest: inputs.base.digest },
+    base,
     tokens: table.meta,
     config: kept as ModelInfo["config"],
     data: { train: inputs.train.digest, ...(inputs.validation === undefined ? {} : { validation: inputs.validation.digest }) },

@@ -1,7 +1,9 @@
 // A base model from a hub through the command line: all stages over it, a moved branch that `why` names, and Ctrl-C in a download.
-import { existsSync, renameSync } from "node:fs"
+import { existsSync, readFileSync, renameSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
+import { lines } from "#src/cli/download.ts"
+import { hubName, type HubName } from "#src/domain/hubName.ts"
 import { filesOf, startHub } from "../store/hubServer.ts"
 import { makeRoad } from "./real.ts"
 
@@ -23,7 +25,20 @@ test("plan, run, reuse, a branch that moved, why", async () => {
   expect(run).toMatchObject({ code: 0 })
   expect(run.stderr).toMatch(/^downloading hf:org\/tiny \(commit [0-9a-f]{7}\): 4 files, [\d.]+ kB\ndownloaded hf:org\/tiny: /m)
   expect(server.requests.every((line) => line.endsWith("Bearer hf_test"))).toBe(true)
-  expect((await anneal("generate", "tiny", "--prompt", "say 3 twice", "--max-new-tokens", "2")).code).toBe(0)
+  const ask = ["generate", "tiny@1", "--prompt", "say 3 twice", "--max-new-tokens", "2"]
+  expect(await anneal(...ask)).toMatchObject({ code: 0 })
+  // Other tools find the base by its name on the hub, anneal by the commit's folder wherever models are kept.
+  expect(await anneal("export", "model", "tiny@1", "out")).toMatchObject({ code: 0 })
+  const exported = (name: string): object => JSON.parse(readFileSync(join(root, "out", name), "utf8")) as object
+  expect(exported("adapter_config.json")).toMatchObject({ base_model_name_or_path: "org/tiny" })
+  expect(exported("anneal.json")).toMatchObject({ base: { hub: { repo: "org/tiny", commit: first } } })
+  expect(readFileSync(join(root, "out/README.md"), "utf8")).toContain(`from_pretrained("org/tiny", revision="${first}")`)
+  renameSync(join(root, "artifacts/hub"), join(root, "models"))
+  expect(await anneal(...ask)).toMatchObject({ code: 1, stderr: expect.stringContaining(`gone: hf:org/tiny@${first}`) as string })
+  const shared = { HF_ENDPOINT: server.endpoint, ANNEAL_HUB_CACHE: "models" }
+  expect(await annealWith(shared, ...ask)).toMatchObject({ code: 0 })
+  expect((await annealWith(shared, "plan", "road", ...base)).stdout).toContain("8 reuse")
+  renameSync(join(root, "models"), join(root, "artifacts/hub"))
   // A folder with the same files gives the same results.
   expect((await anneal("plan", "road", "--set", "base.path=elsewhere")).stdout).toContain("8 reuse")
 
@@ -86,4 +101,24 @@ test("a model that may not be read: what to do, exit 2", async () => {
   const refused = await annealWith({ HF_ENDPOINT: server.endpoint }, "plan", "road", ...base)
   expect(refused).toMatchObject({ code: 2 })
   expect(refused.stderr).toMatch(/hf:org\/tiny cannot be read: it is gated[\s\S]*accept the licence[\s\S]*HF_TOKEN/)
+})
+
+test("the lines of a long download: a few, with speed and time left", () => {
+  const written: string[] = []
+  let now = 0
+  const name = hubName("hf:org/big@v1") as HubName
+  const tell = lines(
+    (line) => void written.push(line),
+    () => now
+  )
+  tell({ _tag: "Begin", name, commit: "1a2b3c4".padEnd(40, "0"), files: 5, done: 1e9, total: 5e9 })
+  for (let second = 1; second <= 40; second++) {
+    now = second * 1000
+    tell({ _tag: "Bytes", file: "model.safetensors", done: 1e9 + second * 1e8, total: 5e9 })
+  }
+  tell({ _tag: "Done", name, total: 5e9 })
+  expect(written[0]).toBe("downloading hf:org/big@v1 (commit 1a2b3c4): 5 files, 5.0 GB, 1.0 GB of it here already")
+  expect(written[1]).toBe("  1.5 GB of 5.0 GB (30 %)  100.0 MB/s, 35s left  model.safetensors")
+  expect(written).toHaveLength(10)
+  expect(written.at(-1)).toBe("downloaded hf:org/big@v1: 5.0 GB in 40s")
 })

@@ -188,6 +188,18 @@ test("the token goes to the hub; refusals say what to do", async () => {
   expect(await failureOf(hub.locate(wrong))).toMatchObject({ message: "org/name has no revision nope" })
 })
 
+test("large files lie elsewhere: the range is asked for there, the token stays here", async () => {
+  const { server, get } = await bench({ HF_TOKEN: "any-text" })
+  const other = await startHub()
+  server.push("org/name", repository())
+  other.push("org/name", repository())
+  server.sendTo(other.endpoint)
+  other.cut("model.safetensors", 30_000, 1)
+  expect(readFileSync(join(await get(), "model.safetensors"))).toEqual(repository()["model.safetensors"])
+  expect(server.requests.at(-1)).toMatch(/bytes=30000- Bearer any-text$/)
+  expect(other.requests.map((line) => line.split(" ").slice(2).join(" "))).toEqual(["", "bytes=30000-"])
+})
+
 test("a passing trouble of the hub is tried again; one that stays counts as unreachable", async () => {
   const { server, hub } = await bench()
   const commit = server.push("org/name", repository())

@@ -22,6 +22,8 @@ export interface HubServer {
   readonly refuse: (answer: { readonly status: number; readonly code?: string } | undefined) => void
   /** Answers ranges with the whole file. */
   readonly withoutRanges: () => void
+  /** Sends those who ask for a large file to another server, as the hub does. */
+  readonly sendTo: (endpoint: string) => void
   /** Called before a file is sent. */
   onFile: (file: string) => Promise<void>
   readonly close: () => Promise<void>
@@ -52,6 +54,7 @@ export const startHub = async (): Promise<HubServer> => {
   const requests: string[] = []
   let refusal: { readonly status: number; readonly code?: string } | undefined
   let ranges = true
+  let elsewhere: string | undefined
   let made = 0
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -87,6 +90,9 @@ export const startHub = async (): Promise<HubServer> => {
     }
     const whole = files[name]
     if (whole === undefined) return fail(404, "EntryNotFound")
+    if (elsewhere !== undefined && name.endsWith(".safetensors")) {
+      return void response.writeHead(302, { location: `${elsewhere}${url.pathname}`, "x-repo-commit": commit }).end()
+    }
     await hub.onFile(name)
     const bytes = damaged.has(name) ? Buffer.concat([Buffer.from([(whole[0] ?? 0) ^ 1]), whole.subarray(1)]) : whole
     const start = ranges ? Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0) : 0
@@ -121,6 +127,7 @@ export const startHub = async (): Promise<HubServer> => {
     damage: (file, on) => void (on ? damaged.add(file) : damaged.delete(file)),
     refuse: (answer) => void (refusal = answer),
     withoutRanges: () => void (ranges = false),
+    sendTo: (endpoint) => void (elsewhere = endpoint),
     onFile: async () => {},
     close
   }
