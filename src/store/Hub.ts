@@ -134,8 +134,12 @@ export const openHub = (
     remember: (name, commit) => {
       const file = refFile(name)
       if (name.pinned) return
-      makeFolder(dirname(file))
-      writeAside(file, `${commit}\n`)
+      try {
+        makeFolder(dirname(file))
+        writeAside(file, `${commit}\n`)
+      } catch {
+        // A cache that others keep may be read-only here: only a later run without the hub would miss this note.
+      }
     },
     check: (name, { folder }, found) => {
       const digest = recordedDigest(`${folder}.json`)

@@ -231,6 +231,17 @@ test("without the hub: the last known commit with a warning; a pinned one withou
   expect(error.hint).toMatch(/HF_ENDPOINT.*download the model elsewhere.*baseModel\(/)
 })
 
+test("a copy in a cache that cannot be written is used as it is", async () => {
+  const { server, store, hub, get } = await bench()
+  const commit = server.push("org/name", repository())
+  const folder = await get()
+  // A file where the folder of notes would be: nobody can write there, not even root.
+  rmSync(join(store.hub, "org--name/refs"), { recursive: true })
+  writeFileSync(join(store.hub, "org--name/refs"), "")
+  hub.remember(main, commit)
+  expect(await hub.locate(main)).toEqual({ commit, folder, present: true })
+})
+
 test("names: what is taken, and what is refused before anything is asked", () => {
   expect(hubName("models/local")).toBeUndefined()
   expect(hubName("hf:org/name.v1@refs/pr/1")).toMatchObject({ repo: "org/name.v1", revision: "refs/pr/1", pinned: false })
