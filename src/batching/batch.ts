@@ -1,4 +1,5 @@
 // The arrays that a training graph reads, filled from rows: right-padded ids and the flat positions whose loss counts.
+import type { Place } from "./place.ts"
 import type { RowSizes, TokenRows } from "./rows.ts"
 import type { BatchShape } from "./shapes.ts"
 
@@ -12,33 +13,43 @@ export interface Batch {
   readonly targets: BigInt64Array
   /** [S] 1 = counts, 0 = padding */
   readonly weights: Float32Array
+  /** [B, T]: each place's position within its document; padding has 0 */
+  readonly within: BigInt64Array
+  /** [B, T]: the number of its document in the batch; padding has -1 */
+  readonly segments: BigInt64Array
 }
 
 export const emptyBatch = (rows: number, shape: BatchShape): Batch => ({
   ids: new BigInt64Array(rows * shape.length),
   positions: new BigInt64Array(shape.targets),
   targets: new BigInt64Array(shape.targets),
-  weights: new Float32Array(shape.targets)
+  weights: new Float32Array(shape.targets),
+  within: new BigInt64Array(rows * shape.length),
+  segments: new BigInt64Array(rows * shape.length)
 })
 
-/** What the rows `members` need beside each other. */
-export const batchNeeds = (sizes: RowSizes, members: readonly number[]): BatchShape => ({
-  length: members.reduce((most, row) => Math.max(most, sizes.lengths[row] as number), 0),
-  targets: members.reduce((sum, row) => sum + (sizes.targets[row] as number), 0)
+/** What the documents need where they are placed. */
+export const batchNeeds = (sizes: RowSizes, places: readonly Place[]): BatchShape => ({
+  length: places.reduce((most, { row, start }) => Math.max(most, start + (sizes.lengths[row] as number)), 0),
+  targets: places.reduce((sum, { row }) => sum + (sizes.targets[row] as number), 0)
 })
 
-/** Fills `batch` (made for `shape`) with the rows `members`, in their order. */
-export const fillBatch = (batch: Batch, rows: TokenRows, sizes: RowSizes, members: readonly number[], shape: BatchShape): void => {
-  for (const array of [batch.ids, batch.positions, batch.targets]) array.fill(0n)
+/** Fills `batch` (made for `shape`) with the documents, in the order of their places. */
+export const fillBatch = (batch: Batch, rows: TokenRows, sizes: RowSizes, places: readonly Place[], shape: BatchShape): void => {
+  for (const array of [batch.ids, batch.positions, batch.targets, batch.within]) array.fill(0n)
   batch.weights.fill(0)
+  batch.segments.fill(-1n)
   let s = 0
-  members.forEach((row, b) => {
-    const start = rows.offsets[row] as number
+  places.forEach(({ row, line, start: at }, document) => {
+    const from = rows.offsets[row] as number
     for (let t = 0; t < (sizes.lengths[row] as number); t++) {
-      batch.ids[b * shape.length + t] = BigInt(rows.tokens[start + t] as number)
-      if (rows.mask[start + t + 1] !== 1) continue
-      batch.positions[s] = BigInt(b * shape.length + t)
-      batch.targets[s] = BigInt(rows.tokens[start + t + 1] as number)
+      const place = line * shape.length + at + t
+      batch.ids[place] = BigInt(rows.tokens[from + t] as number)
+      batch.within[place] = BigInt(t)
+      batch.segments[place] = BigInt(document)
+      if (rows.mask[from + t + 1] !== 1) continue
+      batch.positions[s] = BigInt(place)
+      batch.targets[s] = BigInt(rows.tokens[from + t + 1] as number)
       batch.weights[s++] = 1
     }
   })

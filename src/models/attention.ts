@@ -4,6 +4,7 @@ import { add, equal, greater, sub, where } from "#src/graph/ops/elementwise.ts"
 import { matMul } from "#src/graph/ops/matmul.ts"
 import { softmax } from "#src/graph/ops/nn.ts"
 import { concat, expand, reshape, transpose } from "#src/graph/ops/shape.ts"
+import type { DType } from "#src/graph/Type.ts"
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
 import type { BuildArgs, Cache, Hooks, KeyValue, ModelConfig } from "./Model.ts"
 
@@ -32,8 +33,15 @@ const int64 = (graph: GraphBuilder, count: number, shape: readonly number[], val
     shape
   )
 
-/** Rows of `length` tokens as `args` place them. */
-export const attentionOf = (graph: GraphBuilder, args: BuildArgs, config: ModelConfig, batch: number, length: number): Attention => {
+/** Rows of `length` tokens as `args` place them; scores have type `dtype`. */
+export const attentionOf = (
+  graph: GraphBuilder,
+  args: BuildArgs,
+  config: ModelConfig,
+  batch: number,
+  length: number,
+  dtype: DType
+): Attention => {
   const { cache, packing, hooks = {} } = args
   const prefix = hooks.prefix?.length ?? 0
   const cached = cache?.keys[0]?.shape[2] ?? 0
@@ -47,9 +55,9 @@ export const attentionOf = (graph: GraphBuilder, args: BuildArgs, config: ModelC
   const positions =
     cache?.positions ??
     (packing === undefined ? int64(graph, batch * length, [batch, length], (i) => prefix + (i % length)) : shift(packing.positions))
-  const hidden = (isHidden: Value, otherwise: Value): Value => where(isHidden, graph.constant(lowest, "float32", []), otherwise)
+  const hidden = (isHidden: Value, otherwise: Value): Value => where(isHidden, shut, otherwise)
   const number = (value: number): Value => graph.constant(BigInt64Array.of(BigInt(value)), "int64", [1])
-  const open = graph.constant(0, "float32", [])
+  const [open, shut] = [graph.constant(0, dtype, []), graph.constant(lowest, dtype, [])]
 
   /** [T, T], or [B, 1, T, T] for packed rows. Made in the graph: as a constant it would be the largest part of a long sequence's model. */
   const own = (window: number | null): Value => {
@@ -60,7 +68,7 @@ export const attentionOf = (graph: GraphBuilder, args: BuildArgs, config: ModelC
     if (packing === undefined) return causal
     const segments = (shape: readonly number[]): Value => reshape(packing.segments, shape)
     const together = equal(segments([batch, 1, length, 1]), segments([batch, 1, 1, length]))
-    return where(together, causal, graph.constant(lowest, "float32", []))
+    return where(together, causal, shut)
   }
   /** [B, 1, T, P]: prefix place j has position j and leaves the window as earlier tokens do. */
   const before = (window: number | null): Value => {

@@ -40,7 +40,7 @@ export const embed = (
           [batch * (count + tokens), width]
         )
   const embeddings = hooks.dropout?.({ kind: "embedding" }, joined) ?? joined
-  const attention = attentionOf(graph, args, config, batch, count + tokens)
+  const attention = attentionOf(graph, args, config, batch, count + tokens, embeddings.dtype)
   return { embeddings, attention, pick: picker(graph, select, batch, tokens, count) }
 }
 

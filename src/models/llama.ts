@@ -189,7 +189,7 @@ export const llama = (source: HfConfig, where: string): Model => {
   const build = (graph: GraphBuilder, args: BuildArgs): Built => {
     const { param, hooks } = args
     const { embeddings, attention, pick } = embed(graph, args, config, param(`${embedding}.weight`))
-    const { cos, sin } = rotaryTables(graph, frequencies, attention.positionCount)
+    const { cos, sin } = rotaryTables(graph, frequencies, attention.positionCount, embeddings.dtype)
     const c: Context = {
       config,
       param,

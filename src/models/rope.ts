@@ -2,6 +2,7 @@
 import * as Schema from "effect/Schema"
 import { decodeObject } from "#src/formats/decode.ts"
 import type { JsonObject } from "#src/formats/decode.ts"
+import type { DType } from "#src/graph/Type.ts"
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
 
 const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
@@ -45,10 +46,12 @@ const llama3 = (frequencies: Float32Array, scaling: typeof Llama3Scaling.Type): 
 export const rotaryTables = (
   graph: GraphBuilder,
   frequencies: Float32Array,
-  count: number
+  count: number,
+  dtype: DType = "float32"
 ): { readonly cos: Value; readonly sin: Value } => {
   const half = frequencies.length
   const angles = Float32Array.from({ length: count * half }, (_, i) => Math.floor(i / half) * (frequencies[i % half] as number))
-  const table = (of: (angle: number) => number): Value => graph.constant(angles.map(of), "float32", [count, half])
+  const table = (of: (angle: number) => number): Value =>
+    graph.constant(dtype === "float64" ? Float64Array.from(angles, of) : angles.map(of), dtype, [count, half])
   return { cos: table(Math.cos), sin: table(Math.sin) }
 }

@@ -1,6 +1,7 @@
 // The trainer's Learner over ONNX graphs: one session per batch shape, weights in one place, dropout masks from counters.
 import { batchNeeds, byLength } from "#src/batching/batch.ts"
 import type { Order } from "#src/batching/order.ts"
+import { packed, type Place, sideBySide } from "#src/batching/place.ts"
 import { rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
 import { hash32 } from "#src/domain/random.ts"
@@ -18,6 +19,8 @@ export interface LearnerOptions extends Omit<RunnerOptions, "parameters"> {
   readonly validation?: TokenRows
   /** What will be trained: its batches decide the shapes. */
   readonly order: Order
+  /** Documents are packed into rows of so many places; default: one document a row. */
+  readonly packLength?: number
   /** Of the dropout masks. */
   readonly seed: number
 }
@@ -31,23 +34,28 @@ const validationShapes = 2
 
 /** Opens no session yet: each shape's is made when its first batch comes. */
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
-  const { store, rows, order, validation } = options
+  const { store, rows, order, validation, packLength } = options
   const parameters = { ...options.frozen, ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
   const gradients = Object.fromEntries(store.trainables.map(({ name, g }) => [names.gradient(name), g]))
   const sizes = rowSizes(rows)
-  const needs = Array.from({ length: order.totalSteps }, (_, step) => order.group(step).map((members) => batchNeeds(sizes, members)))
+  const place = (members: readonly number[]): readonly Place[] =>
+    packLength === undefined ? sideBySide(members) : packed(sizes, members, packLength)
+  const needs = Array.from({ length: order.totalSteps }, (_, step) => order.group(step).map((members) => batchNeeds(sizes, place(members))))
   const shapes = chooseShapes(needs.flat())
   const dropout = dropoutMasks(options, shapes)
-  const trainers = lazily((shape: BatchShape) => BatchRunner.create({ ...options, parameters }, shape, { masks: dropout.masks(shape) }))
+  const trainers = lazily((shape: BatchShape) =>
+    BatchRunner.create({ ...options, parameters }, shape, { masks: dropout.masks(shape), packed: packLength !== undefined })
+  )
   const readers = lazily((shape: BatchShape) => BatchRunner.create({ ...options, parameters }, shape))
   return {
     store,
     sizes,
     gradients: async (members, scale, step, micro) => {
-      const shape = shapeOf(shapes, batchNeeds(sizes, members))
+      const places = place(members)
+      const shape = shapeOf(shapes, batchNeeds(sizes, places))
       const runner = await trainers.get(shape)
       dropout.fill(shape, step, micro)
-      return runner.run(rows, sizes, members, scale, gradients)
+      return runner.run(rows, sizes, places, scale, gradients)
     },
     ...(validation === undefined ? {} : { validation: validationOf(options.batchSize, validation, readers.get) }),
     release: async () => {
@@ -64,13 +72,16 @@ const validationOf = (
   const sizes = rowSizes(rows)
   const batches = byLength(sizes, batchSize)
   const shapes = chooseShapes(
-    batches.map((members) => batchNeeds(sizes, members)),
+    batches.map((members) => batchNeeds(sizes, sideBySide(members))),
     validationShapes
   )
   return {
     sizes,
     batches,
-    loss: async (members) => (await readerOf(shapeOf(shapes, batchNeeds(sizes, members)))).run(rows, sizes, members)
+    loss: async (members) => {
+      const places = sideBySide(members)
+      return (await readerOf(shapeOf(shapes, batchNeeds(sizes, places)))).run(rows, sizes, places)
+    }
   }
 }
 

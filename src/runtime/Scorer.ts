@@ -1,5 +1,6 @@
 // Scores a model on token rows without generating: per row the loss of its trained tokens and how many of them were the model's first choice.
 import { batchNeeds, byLength, emptyBatch, fillBatch } from "#src/batching/batch.ts"
+import { sideBySide } from "#src/batching/place.ts"
 import { rowCount, rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
 import { Graph } from "#src/graph/Graph.ts"
@@ -48,7 +49,7 @@ export const scoreRows = async (
   const most = sizes.targets.reduce((a, b) => Math.max(a, b), 1)
   const beside = Math.max(1, Math.min(batchSize, Math.floor(logitLimit / (most * model.vocabSize))))
   const batches = byLength(sizes, beside)
-  const shapes = chooseShapes(batches.map((members) => batchNeeds(sizes, members)))
+  const shapes = chooseShapes(batches.map((members) => batchNeeds(sizes, sideBySide(members))))
   const scores: RowScores = {
     nll: new Float64Array(rowCount(rows)),
     correct: new Int32Array(rowCount(rows)),
@@ -59,8 +60,8 @@ export const scoreRows = async (
     const session = await Session.create(encodeModel(scoreGraph(runnable, beside, shape)), { threads })
     try {
       const batch = emptyBatch(beside, shape)
-      for (const members of batches.filter((group) => shapeOf(shapes, batchNeeds(sizes, group)) === shape)) {
-        fillBatch(batch, rows, sizes, members, shape)
+      for (const members of batches.filter((group) => shapeOf(shapes, batchNeeds(sizes, sideBySide(group))) === shape)) {
+        fillBatch(batch, rows, sizes, sideBySide(members), shape)
         const { ids, positions, targets } = batch
         const { nll, behind } = await session.run({ ...parameters, ids, positions, targets }, ["nll", "behind"])
         const count = members.reduce((sum, row) => sum + (sizes.targets[row] as number), 0)

@@ -12,6 +12,8 @@ import type { Tuning } from "./Tuning.ts"
 export const names = {
   ids: "input_ids",
   positions: "positions",
+  within: "within",
+  segments: "segments",
   targets: "targets",
   weights: "weights",
   scale: "scale",
@@ -20,12 +22,25 @@ export const names = {
   gradient: (parameter: string): string => `gradient.${parameter}`
 }
 
+export interface GraphOptions {
+  readonly training: boolean
+  /** Several documents may stand in one row. */
+  readonly packed?: boolean
+}
+
 /**
  * Inputs: ids int64 [B, T], positions, targets int64 [S], weights float32 [S], every parameter; output nll: the sum of the
  * trained positions' losses. While training also: scale float32 [], dropout masks [B * T, in], and as outputs the gradients
- * of scale x nll with respect to each trained tensor. Frozen tensors cost no gradient.
+ * of scale x nll with respect to each trained tensor. Frozen tensors cost no gradient. With `packed` rows: within and segments
+ * int64 [B, T] (batching/batch.ts).
  */
-export const lossGraph = (model: Model, tuning: Tuning, rows: number, shape: BatchShape, training: boolean): Graph => {
+export const lossGraph = (
+  model: Model,
+  tuning: Tuning,
+  rows: number,
+  shape: BatchShape,
+  { training, packed = false }: GraphOptions
+): Graph => {
   const graph = new Graph()
   const inputIds = graph.input(names.ids, "int64", [rows, shape.length])
   const select = graph.input(names.positions, "int64", [shape.targets])
@@ -47,7 +62,9 @@ export const lossGraph = (model: Model, tuning: Tuning, rows: number, shape: Bat
     return mask === undefined ? x : mul(x, mask)
   }
   const hooks = adapter?.hooks({ param, dropout }) ?? {}
-  const { logits } = model.build(graph, { inputIds, param, select, hooks })
+  const place = (name: string): Value => graph.input(name, "int64", [rows, shape.length])
+  const packing = packed ? { packing: { positions: place(names.within), segments: place(names.segments) } } : {}
+  const { logits } = model.build(graph, { inputIds, param, select, hooks, ...packing })
   const loss = crossEntropy(logits, targets, weights)
   graph.output(names.nll, loss.sum)
   if (training) {

@@ -1,4 +1,5 @@
 // What is checked before any work: that the tokens belong to the model and that there is something to train on.
+import { type Arrangement, groupedByLength, packedRows, shuffled } from "#src/batching/arrange.ts"
 import { pickRows, rowCount, rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { DataError, DefinitionError } from "#src/domain/Errors.ts"
 import type { TokensTable } from "#src/store/tokens.ts"
@@ -38,8 +39,47 @@ const checkVocabulary = (name: string, table: TokensTable, vocabSize: number): v
   })
 }
 
-/** @throws DefinitionError where an option needs a validation part and there is none */
+const multiple = 16
+
+/** Positions of a packed row. @throws DataError where a row is longer */
+export const packLengthOf = ({ packLength }: TrainConfig, { ids, rows }: Part): number => {
+  const { lengths } = rowSizes(rows)
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0)
+  if (packLength === undefined) return Math.ceil(longest / multiple) * multiple
+  const over = [...lengths.keys()].filter((row) => (lengths[row] as number) > packLength)
+  if (over.length === 0) return packLength
+  const named = over.slice(0, 5).map((row) => `${ids[row]} (${lengths[row]})`)
+  throw new DataError({
+    message: `${over.length} of ${ids.length} rows are longer than packLength, ${packLength}`,
+    where: `input train, rows ${named.join(", ")}${over.length > named.length ? ` and ${over.length - named.length} more` : ""}`,
+    why: "a packed row holds whole documents; the numbers are the positions that each needs, up to its last trained token",
+    hint: `set packLength to ${Math.ceil(longest / multiple) * multiple} or leave it out, or lower maxLength of the format stage`
+  })
+}
+
+/** How the options have an epoch's documents arranged into rows. */
+export const arrange = (config: TrainConfig, rows: TokenRows, packLength: number | undefined): Arrangement => {
+  const { lengths } = rowSizes(rows)
+  const { batchSize, gradientAccumulationSteps, groupByLength, seed } = config
+  if (packLength !== undefined) return packedRows(lengths, packLength, seed)
+  return groupByLength ? groupedByLength(lengths, batchSize * gradientAccumulationSteps, seed) : shuffled(lengths.length, seed)
+}
+
+/** @throws DefinitionError where options do not go together, or need a validation part and there is none */
 export const checkOptions = (config: TrainConfig, hasValidation: boolean): void => {
+  if (config.packing && config.groupByLength)
+    throw new DefinitionError({
+      message: "packing and groupByLength do not go together",
+      where: "train.groupByLength",
+      why: "packed rows are all about equally full: there is no padding left to save",
+      hint: "leave groupByLength out"
+    })
+  if (config.packLength !== undefined && !config.packing)
+    throw new DefinitionError({
+      message: "packLength is set, but packing is off",
+      where: "train.packLength",
+      hint: "set packing: true, or leave packLength out"
+    })
   for (const field of ["earlyStoppingPatience", "evalSteps"] as const) {
     if (config[field] === undefined || hasValidation) continue
     throw new DefinitionError({

@@ -15,7 +15,7 @@ import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
 import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
 import { tune, type Tuned } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
-import { checkedPart, checkOptions } from "./preflight.ts"
+import { arrange, checkedPart, checkOptions, packLengthOf } from "./preflight.ts"
 import { saveResult } from "./result.ts"
 import type { TrainConfig } from "./stage.ts"
 
@@ -38,7 +38,8 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   say(parameterLine(parameters))
 
   const { rows, ids } = part
-  const order = trainingOrder({ ...config, rows: ids.length })
+  const packLength = config.packing ? packLengthOf(config, part) : undefined
+  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, rows, packLength) })
   const learner = graphLearner({
     ...tuned,
     model,
@@ -47,6 +48,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     seed: config.seed,
     rows,
     order,
+    ...(packLength === undefined ? {} : { packLength }),
     ...(validation === undefined ? {} : { validation: validation.rows })
   })
   const trained = await runTraining(config, order, learner, {

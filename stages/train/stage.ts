@@ -7,11 +7,22 @@ import { runtimeFacts } from "../facts.ts"
 
 export const TrainConfig = Schema.Struct({
   method: field(Method, { type: "full" }, "what is trained: full(), or an adapter, e.g. lora({ … }); their options are below"),
-  batchSize: field(PositiveInt, 8, "rows per micro-batch"),
+  batchSize: field(PositiveInt, 8, "rows per micro-batch; with packing each of them holds several documents"),
   gradientAccumulationSteps: field(
     PositiveInt,
     1,
     "micro-batches per optimizer step; the loss is normalised over all their trained tokens"
+  ),
+  packing: field(
+    Schema.Boolean,
+    false,
+    "pack documents into full rows: attention and positions stay within each document, so the loss of a token does not change"
+  ),
+  packLength: optional(PositiveInt, "positions of a packed row; default: the longest document's, rounded up to a multiple of 16"),
+  groupByLength: field(
+    Schema.Boolean,
+    false,
+    "rows of like length go into the same micro-batch, which saves padding where rows are not packed"
   ),
   epochs: field(Positive, 3, "passes over the training rows; may be a fraction"),
   maxSteps: optional(PositiveInt, "optimizer steps; overrides epochs"),

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest"
 import { batchNeeds, byLength, emptyBatch, fillBatch } from "#src/batching/batch.ts"
 import { trainingOrder } from "#src/batching/order.ts"
+import { sideBySide } from "#src/batching/place.ts"
 import { rowSizes } from "#src/batching/rows.ts"
 import { chooseShapes, shapeOf } from "#src/batching/shapes.ts"
 
@@ -46,7 +47,7 @@ describe("rows and batches", () => {
   test("ids are right-padded, targets are the next tokens at flat positions", () => {
     const shape = { length: 4, targets: 6 }
     const batch = emptyBatch(3, shape)
-    fillBatch(batch, rows, sizes, [1, 3], shape)
+    fillBatch(batch, rows, sizes, sideBySide([1, 3]), shape)
     expect(batch.ids).toEqual(BigInt64Array.of(1n, 0n, 0n, 0n, 4n, 5n, 6n, 0n, 0n, 0n, 0n, 0n))
     expect(batch.positions).toEqual(BigInt64Array.of(0n, 4n, 6n, 0n, 0n, 0n))
     expect(batch.targets).toEqual(BigInt64Array.of(2n, 5n, 7n, 0n, 0n, 0n))
@@ -56,15 +57,15 @@ describe("rows and batches", () => {
   test("filling again leaves nothing of the batch before", () => {
     const shape = { length: 4, targets: 6 }
     const [used, fresh] = [emptyBatch(3, shape), emptyBatch(3, shape)]
-    fillBatch(used, rows, sizes, [3, 0, 1], shape)
-    fillBatch(used, rows, sizes, [1], shape)
-    fillBatch(fresh, rows, sizes, [1], shape)
+    fillBatch(used, rows, sizes, sideBySide([3, 0, 1]), shape)
+    fillBatch(used, rows, sizes, sideBySide([1]), shape)
+    fillBatch(fresh, rows, sizes, sideBySide([1]), shape)
     expect(used).toEqual(fresh)
   })
 
   test("validation batches hold every row that has targets, longest first", () => {
     expect(byLength(sizes, 2)).toEqual([[0, 3], [1]])
-    expect(batchNeeds(sizes, [0, 1, 2])).toEqual({ length: 3, targets: 3 })
+    expect(batchNeeds(sizes, sideBySide([0, 1, 2]))).toEqual({ length: 3, targets: 3 })
   })
 })
 

@@ -1,6 +1,9 @@
-// Token-exact loss: however the rows of a step are cut into micro-batches and padded, the gradient is the same.
+// Token-exact loss: however the rows of a step are cut into micro-batches, padded or packed, the gradient is the same.
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import type { Order } from "#src/batching/order.ts"
+import { bestFit } from "#src/batching/place.ts"
+import { rowSizes } from "#src/batching/rows.ts"
+import { permutation, uniform } from "#src/domain/random.ts"
 import { loadModel } from "#src/models/load.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { tune } from "#src/runtime/Tuning.ts"
@@ -13,17 +16,23 @@ beforeEach(async () => {
 afterEach(() => workspace.clear())
 
 const rows = tokensTable(8, 3)
+const { lengths } = rowSizes(rows)
 const lora = { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0, targetModules: ["q_proj", "v_proj"], seed: 0 } as const
 
-/** One step over the eight rows, cut into micro-batches of these sizes: its loss, norm, and gradients summed in float64. */
-const step = async (method: { readonly type: "full" } | typeof lora, cuts: readonly number[], batchSize = Math.max(...cuts)) => {
+interface Cut {
+  readonly group: readonly (readonly number[])[]
+  readonly batchSize: number
+  readonly packLength?: number
+}
+
+/** One step over the eight rows, cut into these micro-batches: its loss, norm, and gradients summed in float64. */
+const step = async (method: { readonly type: "full" } | typeof lora, { group, ...layout }: Cut) => {
   const { model, weights } = await loadModel(workspace.inputs["base"]?.path as string)
   const tuned = tune(model, weights, method, true, 5)
   // A fresh adapter's B is zero, and then A has no gradient.
   for (const { name, p } of tuned.store.trainables) if (name.includes("lora_B")) p.forEach((_, i) => (p[i] = Math.sin(i) / 10))
-  const group = cuts.map((size, i) => Array.from({ length: size }, (_, k) => cuts.slice(0, i).reduce((sum, n) => sum + n, 0) + k))
   const order: Order = { stepsPerEpoch: 1, totalSteps: 1, group: () => group }
-  const learner = graphLearner({ ...tuned, model, batchSize, threads: 1, rows, order, seed: 0 })
+  const learner = graphLearner({ ...tuned, ...layout, model, threads: 1, rows, order, seed: 0 })
   const targets = learner.sizes.targets.reduce((sum, n) => sum + n, 0)
   const sums = tuned.store.trainables.map(({ g }) => new Float64Array(g.length))
   let loss = 0
@@ -41,20 +50,37 @@ const step = async (method: { readonly type: "full" } | typeof lora, cuts: reado
 const relative = (a: readonly number[], b: readonly number[]): number =>
   Math.hypot(...a.map((x, i) => x - (b[i] as number))) / Math.hypot(...a)
 
+/** Micro-batches of these sizes, in the rows' order. */
+const cutInto = (...sizes: readonly number[]): readonly (readonly number[])[] =>
+  sizes.map((size, i) => Array.from({ length: size }, (_, k) => sizes.slice(0, i).reduce((sum, n) => sum + n, 0) + k))
+
+/** The rows in random order, cut at random, packed into rows of a random length or not. */
+const randomCut = (seed: number): Cut => {
+  const order = [...permutation(seed, 0, 8)]
+  const ends = order.map((_, i) => i + 1).filter((end) => end === 8 || uniform(seed, 1, end) < 0.4)
+  const group = ends.map((end, i) => order.slice(i === 0 ? 0 : ends[i - 1], end))
+  const packLength = Math.max(...lengths) + Math.floor(uniform(seed, 2, 0) * 60)
+  const most = Math.max(...group.map((members) => (seed % 4 === 0 ? members : bestFit(lengths, members, packLength)).length))
+  return { group, batchSize: most + (seed % 3), ...(seed % 4 === 0 ? {} : { packLength }) }
+}
+
+const whole: Cut = { group: cutInto(8), batchSize: 8 }
+
 describe.each([
   ["full", { type: "full" } as const],
   ["lora", lora]
 ])("%s", (_, method) => {
-  test.each([
-    ["one row at a time", [1, 1, 1, 1, 1, 1, 1, 1], 1],
-    ["uneven micro-batches", [3, 3, 2], 3],
-    ["more padding rows than rows", [8], 12]
-  ])("all rows at once equals %s", async (_, cuts, batchSize) => {
-    const whole = await step(method, [8])
-    const cut = await step(method, cuts, batchSize)
-    expect(relative(whole.gradient, cut.gradient)).toBeLessThan(1e-6)
-    expect(Math.abs(cut.loss / whole.loss - 1)).toBeLessThan(1e-6)
-    expect(Math.abs(cut.norm / whole.norm - 1)).toBeLessThan(1e-6)
-    expect(whole.norm).toBeGreaterThan(1e-3)
+  test.each<readonly [string, Cut]>([
+    ["one row at a time", { group: cutInto(1, 1, 1, 1, 1, 1, 1, 1), batchSize: 1 }],
+    ["uneven micro-batches", { group: cutInto(3, 3, 2), batchSize: 3 }],
+    ["more padding rows than rows", { group: cutInto(8), batchSize: 12 }],
+    ["all in one packed row", { group: cutInto(8), batchSize: 1, packLength: 200 }],
+    ...Array.from({ length: 8 }, (_, seed) => [`random cut ${seed}`, randomCut(seed)] as const)
+  ])("all rows at once equals %s", async (_, cut) => {
+    const [a, b] = [await step(method, whole), await step(method, cut)]
+    expect(relative(a.gradient, b.gradient)).toBeLessThan(1e-6)
+    expect(Math.abs(b.loss / a.loss - 1)).toBeLessThan(1e-6)
+    expect(Math.abs(b.norm / a.norm - 1)).toBeLessThan(1e-6)
+    expect(a.norm).toBeGreaterThan(1e-3)
   })
 })
