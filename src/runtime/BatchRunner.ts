@@ -15,8 +15,8 @@ export interface RunnerOptions {
   /** Rows beside each other; a batch with fewer is padded with rows that do not count. */
   readonly batchSize: number
   readonly threads: number
-  /** Every parameter's array by name: read in place, so that later changes are seen. */
-  readonly parameters: Readonly<Record<string, Float32Array>>
+  /** The arrays of trained and frozen tensors by input name: read in place, so that later changes are seen. */
+  readonly parameters: Feeds
 }
 
 /** What a batch has besides while training. */

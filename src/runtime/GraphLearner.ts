@@ -6,6 +6,7 @@ import { rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
 import { hash32 } from "#src/domain/random.ts"
 import { BatchRunner, type RunnerOptions } from "./BatchRunner.ts"
+import { frozenFeeds } from "./Frozen.ts"
 import type { ParamStore } from "./ParamStore.ts"
 import { type ArrayGroup, sharedArrays } from "./SharedArrays.ts"
 import { names } from "./TrainGraph.ts"
@@ -13,8 +14,6 @@ import type { Learner } from "./Trainer.ts"
 
 export interface LearnerOptions extends Omit<RunnerOptions, "parameters"> {
   readonly store: ParamStore
-  /** Frozen tensors by name. */
-  readonly frozen: Readonly<Record<string, Float32Array>>
   readonly rows: TokenRows
   readonly validation?: TokenRows
   /** What will be trained: its batches decide the shapes. */
@@ -35,7 +34,7 @@ const validationShapes = 2
 /** Opens no session yet: each shape's is made when its first batch comes. */
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const { store, rows, order, validation, packLength } = options
-  const parameters = { ...options.frozen, ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
+  const parameters = { ...frozenFeeds(options.tuning.frozen), ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
   const gradients = Object.fromEntries(store.trainables.map(({ name, g }) => [names.gradient(name), g]))
   const sizes = rowSizes(rows)
   const place = (members: readonly number[]): readonly Place[] =>

@@ -6,6 +6,7 @@ import { crossEntropy } from "#src/graph/loss.ts"
 import { mul } from "#src/graph/ops/elementwise.ts"
 import type { Value } from "#src/graph/Value.ts"
 import type { Linear, Model } from "#src/models/Model.ts"
+import { frozenValues } from "./Frozen.ts"
 import type { Tuning } from "./Tuning.ts"
 
 /** Names of graph inputs and outputs besides the parameters' own. */
@@ -46,11 +47,13 @@ export const lossGraph = (
   const select = graph.input(names.positions, "int64", [shape.targets])
   const targets = graph.input(names.targets, "int64", [shape.targets])
   const weights = graph.input(names.weights, "float32", [shape.targets])
-  const parameters = new Map(
-    [...tuning.frozen, ...tuning.trainables].map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const)
-  )
+  const trained = new Map(tuning.trainables.map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const))
+  const frozen = frozenValues(graph, tuning.frozen)
   const { adapter } = tuning
-  const param = (name: string): Value => parameters.get(adapter?.replaces.get(name) ?? name) as Value
+  const param = (name: string): Value => {
+    const own = adapter?.replaces.get(name) ?? name
+    return (trained.get(own) ?? frozen(own)) as Value
+  }
   const { linears, share } = adapter?.dropout ?? { linears: [], share: 0 }
   const masks = new Map(
     (training && share > 0 ? linears : []).map(

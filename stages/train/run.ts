@@ -87,9 +87,9 @@ const loadStart = async (folder: string, config: TrainConfig): Promise<{ readonl
   return { model, weights: initialWeights(model, config.seed) }
 }
 
-const countParameters = ({ store, frozen }: Tuned): ModelInfo["parameters"] => ({
+const countParameters = ({ store, tuning }: Tuned): ModelInfo["parameters"] => ({
   trainable: store.size,
-  total: Object.values(frozen).reduce((sum, tensor) => sum + tensor.length, store.size)
+  total: tuning.frozen.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), store.size)
 })
 
 /** PEFT's own line (print_trainable_parameters). */
