@@ -2,7 +2,8 @@
 //   node --conditions=source bench/train.ts [tiny|small] [full|lora] [threads]
 // Each case runs in a process of its own, so that its peak memory is its own; step and bare list take turns in it.
 import { spawnSync } from "node:child_process"
-import type { Method } from "#src/adapters/options.ts"
+import * as Schema from "effect/Schema"
+import { lora, LoraMethod, type Method } from "#src/adapters/options.ts"
 import type { Order } from "#src/batching/order.ts"
 import { parseConfig } from "#src/formats/hfConfig.ts"
 import { Graph } from "#src/graph/Graph.ts"
@@ -16,7 +17,7 @@ import { initialWeights } from "#src/models/initialWeights.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { Session } from "#src/runtime/Session.ts"
 import { lossGraph } from "#src/runtime/TrainGraph.ts"
-import { tune } from "#src/runtime/Tuning.ts"
+import { tune, tuningOf } from "#src/runtime/Tuning.ts"
 
 const shapes = {
   tiny: { vocab: 512, hidden: 256, layers: 4, heads: 4, inner: 688, rows: 8, length: 128, rounds: 15 },
@@ -24,7 +25,7 @@ const shapes = {
 }
 const methods: Record<string, Method> = {
   full: { type: "full" },
-  lora: { type: "lora", r: 8, loraAlpha: 16, loraDropout: 0, targetModules: "all-linear", seed: 0 }
+  lora: Schema.decodeSync(LoraMethod)(lora({ loraAlpha: 16, targetModules: "all-linear" }))
 }
 const adamw = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 }
 
@@ -78,7 +79,7 @@ const measure = async (shapeName: keyof typeof shapes, methodName: string, threa
     tie_word_embeddings: false
   }
   const model = modelOf(parseConfig(JSON.stringify(config), "bench"), "bench")
-  const tuned = tune(model, initialWeights(model, 1), methods[methodName] as Method, false, 1)
+  const tuned = tune(tuningOf(model, methods[methodName] as Method, 1e-3), initialWeights(model, 1), { accumulates: false, seed: 1 })
   const members = Array.from({ length: rows }, (_, row) => row)
   const tokens = Int32Array.from({ length: rows * (length + 1) }, (_, i) => (i * 7919 + ((i * i) % 131)) % vocab)
   const table = {

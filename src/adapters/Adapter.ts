@@ -10,11 +10,20 @@ export interface AdapterArgs {
   readonly dropout?: (linear: Linear, x: Value) => Value
 }
 
+/** A tensor that the adapter's file holds besides the trained ones, as PEFT writes it. */
+export interface AlsoSaved {
+  readonly name: string
+  readonly shape: readonly number[]
+  /** The tensor that it is a copy of: one of the adapter's, or one of the model's. */
+  readonly of: string
+}
+
 export interface Adapter {
   /** The tensors of the adapter, all trained. */
   readonly parameters: readonly Parameter[]
   /** Tensors of the model that one of the adapter's stands in for: the model's name to the adapter's. */
   readonly replaces: ReadonlyMap<string, string>
+  readonly alsoSaved?: readonly AlsoSaved[]
   /** Layers whose input to the adapter is dropped out while training, and the share that is dropped. */
   readonly dropout: { readonly linears: readonly Linear[]; readonly share: number }
   readonly hooks: (args: AdapterArgs) => Hooks

@@ -1,95 +1,175 @@
-// Low-rank adaptation as PEFT defines it: y = x W^T + (loraAlpha / r) (dropout(x) A^T) B^T, with A [r, in] and B [out, r].
+// Low-rank adaptation as PEFT defines it: y = x W^T + b + scale (dropout(x) A^T) B^T, its variants rsLoRA and DoRA, adapters on
+// the token embedding and the output head, biases and whole modules trained beside.
 import type { LoraConfig } from "#src/formats/adapter/lora.ts"
-import { add } from "#src/graph/ops/elementwise.ts"
+import { add, div, mul, sqrt, stopGradient, sub } from "#src/graph/ops/elementwise.ts"
+import { gather } from "#src/graph/ops/index.ts"
 import { matMul } from "#src/graph/ops/matmul.ts"
+import { reduceSum } from "#src/graph/ops/reduce.ts"
+import type { Value } from "#src/graph/Value.ts"
 import { initialTensors } from "#src/models/initialWeights.ts"
-import { plainLinear } from "#src/models/linear.ts"
-import type { Linear, Model, Parameter, Weights } from "#src/models/Model.ts"
-import type { Adapter } from "./Adapter.ts"
-import type { LoraOptions } from "./options.ts"
-import { namedModules, targetLinears } from "./targets.ts"
+import { plainLinear, project } from "#src/models/linear.ts"
+import type { Linear, LinearCall, Model, Parameter, Weights } from "#src/models/Model.ts"
+import type { Adapter, AdapterArgs, AlsoSaved } from "./Adapter.ts"
+import { type LoraLayer, loraLayers, tensorsOf } from "./loraLayers.ts"
+import { addProduct, mergeLayer, rowLengths } from "./loraMerge.ts"
+import { headWeight, ownEmbedding, ownWeight, savedModules } from "./savedModules.ts"
+import { lastName } from "./targets.ts"
 
-/** What the graph needs of a config. */
-export type LoraShape = Pick<LoraConfig, "r" | "loraAlpha" | "targetModules">
-
-/** Tensor names as PEFT saves them. */
-const nameA = (path: string): string => `base_model.model.${path}.lora_A.weight`
-const nameB = (path: string): string => `base_model.model.${path}.lora_B.weight`
-
-const targetsOf = (model: Model, { targetModules }: LoraShape): readonly Linear[] => targetLinears(model, targetModules)
-
-export const loraConfigOf = (model: Model, options: LoraOptions, baseModel: string): LoraConfig => ({
-  peftType: "LORA",
-  baseModel,
-  r: options.r,
-  loraAlpha: options.loraAlpha,
-  loraDropout: options.loraDropout,
-  targetModules: namedModules(model, options.targetModules)
-})
-
-/** The adapter's tensors. A starts as PEFT's kaiming_uniform(a = sqrt 5), which is U(-1/sqrt(in), 1/sqrt(in)); B starts as 0. */
-export const loraParameters = (model: Model, options: LoraShape): readonly Parameter[] =>
-  targetsOf(model, options).flatMap(({ path, inFeatures, outFeatures }): readonly Parameter[] => [
-    { name: nameA(path), shape: [options.r, inFeatures], decay: true, init: { kind: "uniform", bound: 1 / Math.sqrt(inFeatures) } },
-    { name: nameB(path), shape: [outFeatures, options.r], decay: true, init: { kind: "constant", value: 0 } }
-  ])
-
-/** A fresh adapter changes nothing yet, because B is 0. Dropout is applied to the adapter's input only. */
-export const loraAdapter = (model: Model, options: LoraShape & { readonly loraDropout?: number }): Adapter => {
-  const targets = targetsOf(model, options)
-  const paths = new Set(targets.map(({ path }) => path))
-  const parameters = loraParameters(model, options)
-  return {
-    parameters,
-    replaces: new Map(),
-    dropout: { linears: targets, share: options.loraDropout ?? 0 },
+/** @throws DataError where the config means no module of the model */
+export const loraAdapter = (model: Model, config: LoraConfig): Adapter => {
+  const layers = loraLayers(model, config)
+  const saved = savedModules(model, config.modulesToSave ?? [], config.ensureWeightTying)
+  const biases = trainedBiases(model, config, layers, saved.replaces)
+  const copies = [...saved.tensors, ...biases]
+  const byPath = new Map(layers.map((layer) => [layer.path, layer]))
+  const embedding = byPath.get(model.embedding)
+  const linears = layers.flatMap(({ linear }) => linear ?? [])
+  const replaces = new Map([...saved.replaces, ...biases.map(({ parameter, from }) => [from, parameter.name] as const)])
+  // Where head and embedding are one tensor, what changes only one of them has no place in the model.
+  const inPlace =
+    saved.apart === undefined && !(model.config.tie_word_embeddings && (byPath.has(model.embedding) || byPath.has(model.head.path)))
+  const adapter: Adapter = {
+    parameters: [...layers.flatMap(tensorsOf), ...copies.map(({ parameter }) => parameter)],
+    replaces,
+    alsoSaved: [...saved.alsoSaved, ...embeddingBases(model, config, byPath)],
+    dropout: { linears, share: config.loraDropout },
     hooks: ({ param, dropout }) => ({
       linear: (call) => {
-        const { layer, x } = call
-        const base = plainLinear(call)
-        if (!paths.has(layer.path)) return base
-        const low = matMul(dropout?.(layer, x) ?? x, param(nameA(layer.path)), { transB: true })
-        return add(base, matMul(low, param(nameB(layer.path)), { transB: true, alpha: options.loraAlpha / options.r }))
+        const own = { ...call, weight: ownWeight(model, saved, call.layer, call.weight, param) }
+        const layer = byPath.get(call.layer.path)
+        if (layer === undefined) return plainLinear(own)
+        return layer.magnitude === undefined
+          ? loraLinear(layer, own, param, dropout)
+          : doraLinear(layer, layer.magnitude, own, param, dropout)
+      },
+      embedding: (ids, plain, scaled) => {
+        const rows = ownEmbedding(model, saved, ids, plain, scaled, param)
+        return embedding === undefined ? rows : add(rows, scaled(loraRows(model, embedding, ids, param)))
       }
     }),
-    initial: (_, seed) => initialTensors(parameters, seed),
-    merge: (base, own) => mergeLora(model, options, base, own)
+    initial: (base, seed) => initialLora(model, layers, copies, base, seed)
+  }
+  return inPlace ? { ...adapter, merge: (base, own) => mergeLora(layers, replaces, base, own) } : adapter
+}
+
+type Dropout = AdapterArgs["dropout"]
+
+/** scale (x A^T) B^T. */
+const lowRank = ({ a, b, scale }: LoraLayer, x: Value, param: AdapterArgs["param"]): Value =>
+  matMul(matMul(x, param(a.name), { transB: true }), param(b.name), { transB: true, alpha: scale })
+
+/** Dropout is applied to the adapter's input only. */
+const loraLinear = (layer: LoraLayer, call: LinearCall, param: AdapterArgs["param"], dropout: Dropout): Value =>
+  add(plainLinear(call), lowRank(layer, dropout?.(call.layer, call.x) ?? call.x, param))
+
+/**
+ * DoRA (Liu et al. 2024): y = q (x W^T + scale x A^T B^T) + b with q = m / |W + scale B A|, lengths taken per output and as constants
+ * of the gradient. With dropout, as in PEFT: y = x W^T + b + (q - 1) d(x) W^T + q scale d(x) A^T B^T.
+ */
+const doraLinear = (layer: LoraLayer, magnitude: Parameter, call: LinearCall, param: AdapterArgs["param"], dropout: Dropout): Value => {
+  const { x, weight, bias } = call
+  const [a, b] = [param(layer.a.name), param(layer.b.name)]
+  const product =
+    call.layer.transposed === true ? matMul(a, b, { transA: true, transB: true, alpha: layer.scale }) : matMul(b, a, { alpha: layer.scale })
+  const merged = add(weight, product)
+  const lengths = sqrt(reduceSum(mul(merged, merged), { axes: [call.layer.transposed === true ? 0 : 1] }))
+  const q = div(param(magnitude.name), stopGradient(lengths))
+  const dropped = dropout?.(call.layer, x) ?? x
+  const low = lowRank(layer, dropped, param)
+  if (dropped === x) {
+    const y = mul(q, add(project(call.layer, x, weight), low))
+    return bias === undefined ? y : add(y, bias)
+  }
+  const change = mul(sub(q, x.graph.constant(1, "float32", [])), project(call.layer, dropped, weight))
+  return add(add(plainLinear(call), change), mul(q, low))
+}
+
+/** What the adapter adds to the embedding of ids [M]: scale A[:, ids]^T B^T. The padding token's column of A is not trained, as in PyTorch. */
+const loraRows = (model: Model, { a, b, scale }: LoraLayer, ids: Value, param: AdapterArgs["param"]): Value => {
+  const padding = model.config.pad_token_id
+  const columns = gather(param(a.name), ids, { axis: 1, ...(padding === null ? {} : { paddingIdx: padding }) })
+  return matMul(columns, param(b.name), { transA: true, transB: true, alpha: scale })
+}
+
+interface Copy {
+  readonly parameter: Parameter
+  /** The model's tensor that it begins as. */
+  readonly from: string
+}
+
+/** The model's biases that are trained: none, all, or those of adapted layers. */
+const trainedBiases = (
+  model: Model,
+  { bias }: LoraConfig,
+  layers: readonly LoraLayer[],
+  saved: ReadonlyMap<string, string>
+): readonly Copy[] => {
+  const adapted = new Set(layers.map(({ path }) => path))
+  return model.parameters.flatMap((parameter) => {
+    const { name } = parameter
+    const module = name.slice(0, name.lastIndexOf("."))
+    const wanted = name.endsWith(".bias") && (bias === "all" || (bias === "lora_only" && adapted.has(module)))
+    if (!wanted || saved.has(name)) return []
+    const own = adapted.has(module) ? `${module}.base_layer.bias` : name
+    return [{ parameter: { ...parameter, name: `base_model.model.${own}` }, from: name }]
+  })
+}
+
+/** PEFT's EMBEDDING_LAYER_NAMES. */
+const embeddingNames = ["embed_tokens", "lm_head"]
+
+/** Where targetModules names one of these, PEFT saves the weights below the embedding's and the head's adapters too. */
+const embeddingBases = (model: Model, { targetModules }: LoraConfig, layers: ReadonlyMap<string, LoraLayer>): readonly AlsoSaved[] => {
+  const adapted = [model.embedding, model.head.path].filter((path) => layers.has(path))
+  const named =
+    typeof targetModules === "string"
+      ? adapted.some((path) => embeddingNames.includes(lastName(path)))
+      : embeddingNames.some((name) => targetModules.includes(name))
+  const shape = [model.vocabSize, model.config.hidden_size]
+  return (named ? adapted : []).map((path) => ({
+    name: `base_model.model.${path}.base_layer.weight`,
+    shape,
+    of: path === model.head.path ? headWeight(model) : `${path}.weight`
+  }))
+}
+
+const initialLora = (model: Model, layers: readonly LoraLayer[], copies: readonly Copy[], base: Weights, seed: number): Weights => {
+  const own = initialTensors(layers.flatMap(tensorsOf), seed)
+  const copied = new Map(copies.map(({ parameter, from }) => [parameter.name, from]))
+  const measured = new Map(layers.flatMap((layer) => (layer.magnitude === undefined ? [] : [[layer.magnitude.name, layer] as const])))
+  /** |W + scale B A| of a fresh adapter. */
+  const lengths = (layer: LoraLayer): Float32Array => {
+    const { path } = layer.linear as Linear
+    const weight = base.read(path === model.head.path ? headWeight(model) : `${path}.weight`)
+    addProduct(weight, layer, own)
+    return rowLengths(weight, layer)
+  }
+  return {
+    has: (name) => copied.has(name) || own.has(name),
+    read: (name, into) => {
+      const from = copied.get(name)
+      if (from !== undefined) return base.read(from, into)
+      const layer = measured.get(name)
+      if (layer === undefined) return own.read(name, into)
+      const values = lengths(layer)
+      into?.set(values)
+      return into ?? values
+    }
   }
 }
 
-/** The base model's weights with the adapter worked in: W + (loraAlpha / r) B A. Computed when a tensor is read. */
-const mergeLora = (model: Model, options: LoraShape, base: Weights, adapter: Weights): Weights => {
-  const targets = new Map(targetsOf(model, options).map((linear) => [`${linear.path}.weight`, linear]))
+/** The base's weights with the adapter worked in. Computed when a tensor is read. */
+const mergeLora = (layers: readonly LoraLayer[], replaces: ReadonlyMap<string, string>, base: Weights, own: Weights): Weights => {
+  const targets = new Map(layers.map((layer) => [`${layer.path}.weight`, layer]))
   return {
     has: base.has,
     read: (name, into) => {
+      const copy = replaces.get(name)
+      if (copy !== undefined) return own.read(copy, into)
       const weight = base.read(name, into)
-      const linear = targets.get(name)
-      if (linear !== undefined) addProduct(weight, adapter.read(nameB(linear.path)), adapter.read(nameA(linear.path)), linear, options)
+      const layer = targets.get(name)
+      if (layer !== undefined) mergeLayer(weight, layer, own)
       return weight
-    }
-  }
-}
-
-/** weight += (loraAlpha / r) B A, summed in float64. */
-const addProduct = (
-  weight: Float32Array,
-  b: Float32Array,
-  a: Float32Array,
-  { inFeatures, outFeatures }: Linear,
-  options: LoraShape
-): void => {
-  const { r, loraAlpha } = options
-  const row = new Float64Array(inFeatures)
-  for (let out = 0; out < outFeatures; out++) {
-    row.fill(0)
-    for (let k = 0; k < r; k++) {
-      const factor = b[out * r + k] as number
-      for (let i = 0; i < inFeatures; i++) row[i] = (row[i] as number) + factor * (a[k * inFeatures + i] as number)
-    }
-    for (let i = 0; i < inFeatures; i++) {
-      const at = out * inFeatures + i
-      weight[at] = (weight[at] as number) + (loraAlpha / r) * (row[i] as number)
     }
   }
 }

@@ -2,8 +2,19 @@
 import * as Schema from "effect/Schema"
 import { Count, field, optional, Positive, PositiveInt } from "#src/domain/config.ts"
 
-/** Every weight of the model is trained. */
-export const FullMethod = Schema.Struct({ type: Schema.Literal("full") })
+/** Weights of the model itself are trained. */
+export const FullMethod = Schema.Struct({
+  type: Schema.Literal("full"),
+  trainable: optional(
+    Schema.NonEmptyArray(Schema.NonEmptyString),
+    'names of the tensors to train, * standing for any text, e.g. ["model.layers.1*", "lm_head.weight"]; the others stay. Default: all'
+  )
+})
+
+export type FullOptions = typeof FullMethod.Type
+
+const Names = Schema.NonEmptyArray(Schema.NonEmptyString)
+const NamesOrPattern = Schema.Union([Schema.NonEmptyString, Names])
 
 /** Low-rank adaptation (Hu et al. 2021), as PEFT defines it: h = W0 x + (loraAlpha / r) B(A(dropout(x))). */
 export const LoraMethod = Schema.Struct({
@@ -15,11 +26,42 @@ export const LoraMethod = Schema.Struct({
     0,
     "dropout on the adapter's input while training"
   ),
-  targetModules: field(
-    Schema.Union([Schema.Literal("all-linear"), Schema.NonEmptyArray(Schema.NonEmptyString)]),
-    ["q_proj", "v_proj"],
-    'module names, or "all-linear" for every linear layer but the output head'
+  targetModules: optional(
+    NamesOrPattern,
+    "adapted modules: names that paths end with (the token embedding and the output head may be named), \"all-linear\" for every linear layer but the output head, or a regular expression for whole paths; default: PEFT's for the model's family"
   ),
+  excludeModules: optional(NamesOrPattern, "modules left as they are: names that paths end with, or a regular expression for whole paths"),
+  layersToTransform: optional(Schema.NonEmptyArray(Count), "numbers of the layers to adapt, from 0; default: all"),
+  layersPattern: optional(Names, 'name of the list of layers in module paths, e.g. ["layers"]; default: any'),
+  rankPattern: field(
+    Schema.Record(Schema.String, PositiveInt),
+    {},
+    "ranks of their own by module: the key is a regular expression for the end of the path"
+  ),
+  alphaPattern: field(Schema.Record(Schema.String, Positive), {}, "loraAlpha of their own by module, keys as in rankPattern"),
+  modulesToSave: optional(Names, 'modules trained whole and saved with the adapter, e.g. ["embed_tokens", "lm_head"]'),
+  ensureWeightTying: field(
+    Schema.Boolean,
+    false,
+    "an embedding and a head that the base ties stay one tensor when modulesToSave trains them; without it they are parted, and the adapter cannot be merged"
+  ),
+  bias: field(
+    Schema.Literals(["none", "all", "lora_only"]),
+    "none",
+    "the model's biases that are trained: none, all, or those of adapted modules"
+  ),
+  initLoraWeights: field(
+    Schema.Union([Schema.Boolean, Schema.Literal("gaussian")]),
+    true,
+    "first values: true fills A uniformly and B with 0, gaussian A from a normal distribution of std 1 / r, false fills B too. PEFT's eva, loftq, olora, orthogonal, pissa and corda are not offered"
+  ),
+  useRslora: field(Schema.Boolean, false, "the scale is loraAlpha / sqrt(r) (rank-stabilised LoRA)"),
+  useDora: field(Schema.Boolean, false, "DoRA: the length of each row of the weight is trained apart from its direction"),
+  loraplusLrRatio: optional(
+    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(1)),
+    "LoRA+: learning rate of the B tensors over that of the A tensors, e.g. 16; default: one rate for both"
+  ),
+  loraplusLrEmbedding: field(Positive, 1e-6, "LoRA+: learning rate of an adapter on the token embedding"),
   seed: field(Count, 0, "added to the train stage's seed for the adapter's initial weights")
 })
 export type LoraOptions = typeof LoraMethod.Type
@@ -27,11 +69,16 @@ export type LoraOptions = typeof LoraMethod.Type
 /** (IA)^3 (Liu et al. 2022), as PEFT defines it: learned vectors scale the outputs of some layers and the inputs of others. */
 export const Ia3Method = Schema.Struct({
   type: Schema.Literal("ia3"),
-  targetModules: optional(Schema.NonEmptyArray(Schema.NonEmptyString), "module names; default: PEFT's for the model's family"),
+  targetModules: optional(
+    NamesOrPattern,
+    "adapted modules: names that paths end with, or a regular expression for whole paths; default: PEFT's for the model's family"
+  ),
   feedforwardModules: optional(
-    Schema.Array(Schema.NonEmptyString),
+    Schema.Union([Schema.NonEmptyString, Schema.Array(Schema.NonEmptyString)]),
     "those of targetModules whose input is scaled instead of their output; default: PEFT's for the model's family"
-  )
+  ),
+  excludeModules: optional(NamesOrPattern, "modules left as they are: names that paths end with, or a regular expression for whole paths"),
+  modulesToSave: optional(Names, 'modules trained whole and saved with the adapter, e.g. ["lm_head"]')
 })
 export type Ia3Options = typeof Ia3Method.Type
 
@@ -42,8 +89,8 @@ export type Method = typeof Method.Type
 /** A method that adds tensors instead of training the model's own. */
 export type AdapterMethod = Exclude<Method, { readonly type: "full" }>
 
-/** Full fine-tuning. */
-export const full = (): typeof FullMethod.Encoded => ({ type: "full" })
+/** Full fine-tuning, or of the tensors that `trainable` names. */
+export const full = (options: Omit<typeof FullMethod.Encoded, "type"> = {}): typeof FullMethod.Encoded => ({ type: "full", ...options })
 /** LoRA; see LoraMethod for the options and their defaults. */
 export const lora = (options: Omit<typeof LoraMethod.Encoded, "type"> = {}): typeof LoraMethod.Encoded => ({ type: "lora", ...options })
 /** (IA)^3; see Ia3Method for the options and their defaults. */

@@ -2,11 +2,12 @@
 import { join } from "node:path"
 import { type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from "#src/formats/adapterConfig.ts"
 import { bindTensors } from "#src/models/load.ts"
-import type { Model, Weights } from "#src/models/Model.ts"
-import { openTensorFile, readText, writeTensorFile, writeText } from "#src/models/weights.ts"
-import type { Adapter } from "./Adapter.ts"
+import type { Model, Parameter, Weights } from "#src/models/Model.ts"
+import { openTensorFile, readText, type StoredTensor, writeTensorFile, writeText } from "#src/models/weights.ts"
+import type { Adapter, AlsoSaved } from "./Adapter.ts"
 import { ia3Adapter, ia3ConfigOf } from "./ia3.ts"
-import { loraAdapter, loraConfigOf } from "./lora.ts"
+import { loraAdapter } from "./lora.ts"
+import { loraConfigOf } from "./loraConfig.ts"
 import type { AdapterMethod } from "./options.ts"
 
 const configFile = "adapter_config.json"
@@ -16,6 +17,8 @@ export interface LoadedAdapter {
   readonly config: AdapterConfig
   readonly adapter: Adapter
   readonly weights: Weights
+  /** The base with the tensors of its own that the adapter's file holds: PEFT loads these too. */
+  readonly overBase: (base: Weights) => Weights
 }
 
 /** A training method as the config that its result is saved with. `baseModel` is the base's folder or name. */
@@ -44,11 +47,35 @@ export const loadAdapter = async (folder: string, model: Model): Promise<LoadedA
   const config = parseAdapterConfig(readText(where), where)
   const path = join(folder, tensorFile)
   const adapter = adapterOf(model, config)
-  return { config, adapter, weights: bindTensors(adapter.parameters, openTensorFile(path), [], path) }
+  const tensors = openTensorFile(path)
+  const also = (adapter.alsoSaved ?? []).filter(({ name }) => tensors.has(name))
+  const names = also.map(({ name }) => name)
+  const weights = bindTensors(adapter.parameters, tensors, names, path)
+  const copies = bindTensors(also.map(frozen), new Map(names.map((name) => [name, tensors.get(name) as StoredTensor])), [], path)
+  return { config, adapter, weights, overBase: (base) => overlaid(base, new Map(also.map(({ name, of }) => [of, name])), copies) }
 }
 
-/** Writes an adapter that PEFT loads. The same tensors always give the same bytes. */
-export const saveAdapter = async (folder: string, model: Model, config: AdapterConfig, weights: Pick<Weights, "read">): Promise<void> => {
+/** A tensor of the file that is not trained, as bindTensors checks it. */
+const frozen = ({ name, shape }: AlsoSaved): Parameter => ({ name, shape, decay: false, init: { kind: "constant", value: 0 } })
+
+const overlaid = (base: Weights, copyOf: ReadonlyMap<string, string>, copies: Weights): Weights => ({
+  has: base.has,
+  read: (name, into) => {
+    const copy = copyOf.get(name)
+    return copy === undefined ? base.read(name, into) : copies.read(copy, into)
+  }
+})
+
+/** Writes an adapter that PEFT loads. `own` are its trained tensors, `base` the model's. The same tensors always give the same bytes. */
+export const saveAdapter = async (folder: string, model: Model, config: AdapterConfig, own: Source, base: Source): Promise<void> => {
+  const { parameters, alsoSaved = [] } = adapterOf(model, config)
+  const trained = new Set(parameters.map(({ name }) => name))
+  const sources = new Map(alsoSaved.map(({ name, of }) => [name, of]))
   writeText(join(folder, configFile), formatAdapterConfig(config))
-  writeTensorFile(join(folder, tensorFile), adapterOf(model, config).parameters, (name) => weights.read(name))
+  writeTensorFile(join(folder, tensorFile), [...parameters, ...alsoSaved], (name) => {
+    const source = sources.get(name) ?? name
+    return (trained.has(source) ? own : base).read(source)
+  })
 }
+
+type Source = Pick<Weights, "read">

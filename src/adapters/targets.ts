@@ -1,7 +1,20 @@
-// Which layers of a model an adapter changes, by the rules of PEFT's target_modules.
+// Which modules of a model an adapter changes, by PEFT's rules (tuners_utils.check_target_module_exists, other.get_pattern_key).
 import { DataError } from "#src/domain/Errors.ts"
-import { hintFor } from "#src/domain/nearest.ts"
+import { nearest } from "#src/domain/nearest.ts"
 import type { Linear, Model } from "#src/models/Model.ts"
+
+export interface TargetRules {
+  /** Names that a module's path may end with, "all-linear", or a regular expression for the whole path. */
+  readonly targetModules: string | readonly string[]
+  /** Names, or a regular expression, of modules that are left as they are. */
+  readonly excludeModules?: string | readonly string[]
+  /** Numbers of the layers to change; default all. Modules given by their whole path and by a regular expression are not asked. */
+  readonly layersToTransform?: readonly number[]
+  /** Name of the list of layers, e.g. "layers"; default any. */
+  readonly layersPattern?: readonly string[]
+  /** Trained whole, so never adapted. */
+  readonly modulesToSave?: readonly string[]
+}
 
 /** Whether a module's path is this name or ends with it at a dot. */
 export const isNamed = (path: string, module: string): boolean => path === module || path.endsWith(`.${module}`)
@@ -9,23 +22,114 @@ export const isNamed = (path: string, module: string): boolean => path === modul
 /** The last part of a module's path. */
 export const lastName = (path: string): string => path.split(".").at(-1) as string
 
-/**
- * The linear layers whose path ends with one of the module names, or all but the output head.
- * @param field the option's name, for the error
- * @throws DataError where a name fits no layer
- */
-export const targetLinears = (model: Model, modules: "all-linear" | readonly string[], field = "targetModules"): readonly Linear[] => {
-  if (modules === "all-linear") return model.linears
-  const unknown = modules.find((module) => !model.linears.some(({ path }) => isNamed(path, module)))
-  if (unknown === undefined) return model.linears.filter(({ path }) => modules.some((module) => isNamed(path, module)))
-  const available = [...new Set(model.linears.map(({ path }) => lastName(path)))]
+/** @throws DataError where the pattern is no regular expression */
+const regex = (pattern: string, field: string): RegExp => {
+  try {
+    return new RegExp(`^(?:${pattern})$`)
+  } catch (error) {
+    throw new DataError({ message: `${field}: "${pattern}" is no regular expression`, why: error instanceof Error ? error.message : "" })
+  }
+}
+
+/** The first of the patterns that a module's path ends with, as rank_pattern and alpha_pattern are matched. */
+export const patternOf = (patterns: readonly string[], path: string, field: string): string | undefined =>
+  patterns.find((pattern) => regex(`(?:.*\\.)?(?:${pattern})`, field).test(path))
+
+/** The layer's number within `…<list>.<number>.…`; the first such place counts. */
+const layerOf = (path: string, patterns: readonly string[]): number | undefined => {
+  const tries =
+    patterns.length === 0 ? [/^.*?\.[^.]*\.(\d+)\./] : patterns.map((pattern) => new RegExp(`(?:^|^.*?\\.)(?:${pattern})\\.(\\d+)\\.`))
+  for (const found of tries.map((each) => each.exec(path))) if (found !== null) return Number(found[1])
+  return undefined
+}
+
+/** Whether the path, or a module that it lies in, bears one of the names. */
+const isWithin = (path: string, modules: readonly string[]): boolean => modules.some((module) => `.${path}.`.includes(`.${module}.`))
+
+const isExcluded = (path: string, { excludeModules = [], modulesToSave = [] }: TargetRules): boolean => {
+  if (isWithin(path, modulesToSave)) return true
+  return typeof excludeModules === "string"
+    ? regex(excludeModules, "excludeModules").test(path)
+    : excludeModules.some((module) => isNamed(path, module))
+}
+
+const isTargeted = (path: string, rules: TargetRules): boolean => {
+  const { targetModules, layersToTransform = [], layersPattern = [] } = rules
+  if (isExcluded(path, rules)) return false
+  if (typeof targetModules === "string") return regex(targetModules, "targetModules").test(path)
+  if (targetModules.includes(path)) return true
+  if (!targetModules.some((module) => isNamed(path, module))) return false
+  const layer = layersToTransform.length === 0 ? undefined : layerOf(path, layersPattern)
+  return layersToTransform.length === 0 || (layer !== undefined && layersToTransform.includes(layer))
+}
+
+/** Every module that can be a target, in the order of the forward pass. */
+const modulesOf = ({ embedding, linears, head }: Model): readonly string[] => [embedding, ...linears.map(({ path }) => path), head.path]
+
+/** "all-linear" as the names that PEFT writes for it: every linear layer of the blocks, not the output head. */
+export const namedModules = (model: Model, modules: string | readonly string[]): string | readonly string[] =>
+  modules === "all-linear" ? [...new Set(model.linears.map(({ path }) => lastName(path)))].toSorted() : modules
+
+export interface Targets {
+  /** In the order of the forward pass, the output head last. */
+  readonly linears: readonly Linear[]
+  readonly embedding: boolean
+}
+
+/** The modules that the rules mean. @throws DataError where there is none */
+export const targetsOf = (model: Model, given: TargetRules): Targets => {
+  const rules = { ...given, targetModules: namedModules(model, given.targetModules) }
+  const linears = [...model.linears, model.head].filter(({ path }) => isTargeted(path, rules))
+  const embedding = isTargeted(model.embedding, rules)
+  if (linears.length > 0 || embedding) return { linears, embedding }
   throw new DataError({
-    message: `${field}: no linear layer of this ${model.modelType} model is named "${unknown}"`,
-    why: `available: ${available.join(", ")}, or "all-linear"`,
-    hint: hintFor(unknown, available)
+    message: `targetModules: ${JSON.stringify(given.targetModules)} leaves no module of this ${model.modelType} model to adapt`,
+    hint: hintOf(given.targetModules, available(model))
   })
 }
 
-/** "all-linear" as the names that PEFT writes for it. */
-export const namedModules = (model: Model, modules: "all-linear" | readonly string[]): readonly string[] =>
-  modules === "all-linear" ? [...new Set(model.linears.map(({ path }) => lastName(path)))].toSorted() : modules
+const available = (model: Model): readonly string[] => [...new Set(modulesOf(model).map(lastName))]
+
+const hintOf = (given: string | readonly string[], names: readonly string[]): string => {
+  const near = [given].flat().flatMap((name) => nearest(lastName(name), names) ?? [])
+  return `${near.length === 0 ? "" : `did you mean ${near.join(", ")}? `}available: ${names.join(", ")}, or "all-linear"`
+}
+
+/** Finds settings that would be silently without effect. @throws DataError naming the field, the value and what there is */
+export const checkTargets = (model: Model, rules: TargetRules): void => {
+  const names = available(model)
+  const refuse = (message: string, hint: string): never => {
+    throw new DataError({ message, where: "method", hint })
+  }
+  const { targetModules, excludeModules, layersToTransform, layersPattern } = rules
+  for (const [field, modules] of Object.entries({ targetModules, excludeModules })) {
+    if (modules === undefined || modules === "all-linear") continue
+    const found = (module: string): boolean =>
+      modulesOf(model).some((path) => (typeof modules === "string" ? regex(module, field).test(path) : isNamed(path, module)))
+    const unknown = [modules].flat().find((module) => !found(module))
+    if (unknown !== undefined) refuse(`${field}: no module of this ${model.modelType} model is "${unknown}"`, hintOf(unknown, names))
+  }
+  if (layersPattern !== undefined && layersToTransform === undefined)
+    refuse("layersPattern is set without layersToTransform", "say which layers, or leave layersPattern out")
+  if (layersToTransform === undefined) return
+  if (typeof targetModules === "string" && targetModules !== "all-linear")
+    refuse("layersToTransform cannot be used when targetModules is a regular expression", "name the layers in the expression")
+  const layers = model.config.num_hidden_layers
+  const beyond = layersToTransform.find((layer) => layer >= layers)
+  if (beyond !== undefined) refuse(`layersToTransform: there is no layer ${beyond}`, `this model has layers 0 to ${layers - 1}`)
+  const lost = layersPattern?.find((pattern) => !model.linears.some(({ path }) => layerOf(path, [pattern]) !== undefined))
+  if (lost !== undefined) refuse(`layersPattern: no module path has "${lost}.<number>."`, `e.g. of ${model.linears[0]?.path}`)
+}
+
+/** @throws DataError where a pattern fits none of the adapted modules */
+export const checkPatterns = (field: string, patterns: readonly string[], paths: readonly string[]): void => {
+  const lost = patterns.find((pattern) => !paths.some((path) => patternOf([pattern], path, field) !== undefined))
+  if (lost === undefined) return
+  const names = [...new Set(paths.map(lastName))]
+  const near = nearest(lastName(lost), names)
+  throw new DataError({
+    message: `${field}: no adapted module fits "${lost}"`,
+    where: "method",
+    hint: `${near === undefined ? "" : `did you mean ${near}? `}adapted: ${names.join(", ")}`
+  })
+}

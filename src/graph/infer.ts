@@ -25,6 +25,7 @@ const table: { readonly [K in OpName]: Infer<K> } = {
   Greater: compare,
   Cast: cast,
   Identity: identity,
+  StopGradient: identity,
   MatMul: matMul,
   Reshape: reshape,
   Expand: expand,

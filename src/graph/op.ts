@@ -33,6 +33,8 @@ export interface OpTable {
   Greater: None
   Cast: { readonly to: DType }
   Identity: None
+  /** x itself, but a constant to differentiation. */
+  StopGradient: None
   /** alpha * op(a) op(b) over the last two dimensions; leading ones broadcast. */
   MatMul: { readonly transA: boolean; readonly transB: boolean; readonly alpha: number }
   Reshape: { readonly shape: Shape }
@@ -47,7 +49,7 @@ export interface OpTable {
   ReduceSum: Reduction
   ReduceMean: Reduction
   ReduceMax: Reduction
-  /** inputs: data, indices int64 or int32. `paddingIdx`: the row of data whose gradient is zero. */
+  /** inputs: data, indices int64. `paddingIdx`: the row of data whose gradient is zero. */
   Gather: Axis & { readonly paddingIdx?: number }
   GatherElements: Axis
   /** inputs: data, indices int64 of the shape of updates, updates. */

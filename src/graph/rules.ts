@@ -27,6 +27,7 @@ export const rules: { readonly [K in OpName]: Rule<K> | "none" } = {
   Greater: "none",
   Cast: elementwise.castRule,
   Identity: elementwise.identityRule,
+  StopGradient: "none",
   MatMul: matMulRule,
   Reshape: shape.reshapeRule,
   Expand: shape.expandRule,

@@ -1,6 +1,5 @@
 // What every model family provides: its parameters under Hugging Face's names and a function that builds its forward graph.
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
-import type { Quantized } from "#src/formats/bitsandbytes/quantized.ts"
 import type { JsonObject } from "#src/formats/decode.ts"
 
 /** How a fresh tensor is filled. `zeroRow`: a row of a normal one that starts as zeros (padding). Uniform is over (-bound, bound). */
@@ -53,8 +52,11 @@ export type DropoutSite = { readonly kind: "embedding" } | { readonly kind: "att
 export interface Hooks {
   /** Computes a linear layer, the output head included: y [M, out], with its bias. linear.ts has the plain way. */
   readonly linear?: (call: LinearCall) => Value
-  /** The embedding of ids [M] as [M, hidden_size], after the family's own scale; `plain` is the family's own. */
-  readonly embedding?: (ids: Value, plain: Value) => Value
+  /**
+   * The embedding of ids [M] as [M, hidden_size]. `plain` is the family's own, `scaled` the family's change of looked-up rows
+   * (a factor in some), which `plain` has had.
+   */
+  readonly embedding?: (ids: Value, plain: Value, scaled: (rows: Value) => Value) => Value
   /** Keys and values that stand in front of each layer's own, [B, KV, P, hd]; positions of the tokens begin at P. */
   readonly prefix?: { readonly length: number; readonly keyValue: (layer: number, batch: number) => KeyValue }
   /** Rows [P, hidden_size] that stand in front of every row's embeddings, as if they were tokens of their own. */
@@ -164,6 +166,4 @@ export interface Weights {
   readonly has: (name: string) => boolean
   /** @throws DataError where the file cannot be read or has no such tensor */
   readonly read: (name: string, into?: Float32Array) => Float32Array
-  /** Its 4-bit form, [out, in], where it has one; `read` gives the values of it. */
-  readonly quantized?: (name: string) => Quantized | undefined
 }

@@ -28,7 +28,7 @@ export const embed = (
   const paddingIdx = config.pad_token_id
   const ids = reshape(inputIds, [batch * tokens])
   const plain = scaled(gather(weight, ids, paddingIdx === null ? {} : { paddingIdx }))
-  const embedded = hooks.embedding?.(ids, plain) ?? plain
+  const embedded = hooks.embedding?.(ids, plain, scaled) ?? plain
   const virtual = hooks.virtualTokens
   const count = virtual?.shape[0] ?? 0
   const width = config.hidden_size

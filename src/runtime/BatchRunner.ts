@@ -15,8 +15,8 @@ export interface RunnerOptions {
   /** Rows beside each other; a batch with fewer is padded with rows that do not count. */
   readonly batchSize: number
   readonly threads: number
-  /** The arrays of trained and frozen tensors by input name: read in place, so that later changes are seen. */
-  readonly parameters: Feeds
+  /** Every parameter's array by name: read in place, so that later changes are seen. */
+  readonly parameters: Readonly<Record<string, Float32Array>>
 }
 
 /** What a batch has besides while training. */

@@ -5,15 +5,17 @@ import { packed, type Place, sideBySide } from "#src/batching/place.ts"
 import { rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
 import { hash32 } from "#src/domain/random.ts"
+import type { Linear } from "#src/models/Model.ts"
 import { BatchRunner, type RunnerOptions } from "./BatchRunner.ts"
-import { frozenFeeds } from "./Frozen.ts"
 import type { ParamStore } from "./ParamStore.ts"
 import { type ArrayGroup, sharedArrays } from "./SharedArrays.ts"
-import { names } from "./TrainGraph.ts"
+import { inputRows, names } from "./TrainGraph.ts"
 import type { Learner } from "./Trainer.ts"
 
 export interface LearnerOptions extends Omit<RunnerOptions, "parameters"> {
   readonly store: ParamStore
+  /** Frozen tensors by name. */
+  readonly frozen: Readonly<Record<string, Float32Array>>
   readonly rows: TokenRows
   readonly validation?: TokenRows
   /** What will be trained: its batches decide the shapes. */
@@ -34,7 +36,7 @@ const validationShapes = 2
 /** Opens no session yet: each shape's is made when its first batch comes. */
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const { store, rows, order, validation, packLength } = options
-  const parameters = { ...frozenFeeds(options.tuning.frozen), ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
+  const parameters = { ...options.frozen, ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
   const gradients = Object.fromEntries(store.trainables.map(({ name, g }) => [names.gradient(name), g]))
   const sizes = rowSizes(rows)
   const place = (members: readonly number[]): readonly Place[] =>
@@ -85,28 +87,28 @@ const validationOf = (
 }
 
 /** One mask array per layer, large enough for the longest shape; each micro-batch of each step fills it anew from its counters. */
-const dropoutMasks = ({ tuning, batchSize, seed }: LearnerOptions, shapes: readonly BatchShape[]) => {
+const dropoutMasks = ({ model, tuning, batchSize, seed }: LearnerOptions, shapes: readonly BatchShape[]) => {
   const { share, linears: dropped } = tuning.adapter?.dropout ?? { share: 0, linears: [] }
   const linears = share > 0 ? dropped : []
-  const longest = shapes.at(-1)?.length ?? 0
+  const valuesOf = (linear: Linear, shape: BatchShape): number => inputRows(model, linear, batchSize, shape) * linear.inFeatures
   const groups = sharedArrays(
-    linears.map(({ inFeatures }) => batchSize * longest * inFeatures),
+    linears.map((linear) => Math.max(...shapes.map((shape) => valuesOf(linear, shape)))),
     1
   )
   return {
     masks: (shape: BatchShape): Readonly<Record<string, Float32Array>> =>
       Object.fromEntries(
-        linears.map(({ path, inFeatures }, i) => {
+        linears.map((linear, i) => {
           const [mask] = (groups[i] as ArrayGroup).arrays
-          return [names.mask(path), (mask as Float32Array).subarray(0, batchSize * shape.length * inFeatures)]
+          return [names.mask(linear.path), (mask as Float32Array).subarray(0, valuesOf(linear, shape))]
         })
       ),
     fill: (shape: BatchShape, step: number, micro: number): void =>
-      linears.forEach(({ path, inFeatures }, i) => {
+      linears.forEach((linear, i) => {
         const { kernels, addresses } = groups[i] as ArrayGroup
-        const word = (half: number): bigint => BigInt(hash32(seed, "dropout", step, micro, path, half))
+        const word = (half: number): bigint => BigInt(hash32(seed, "dropout", step, micro, linear.path, half))
         const key = (word(1) << 32n) | word(0)
-        const bytes = 4 * batchSize * shape.length * inFeatures
+        const bytes = 4 * valuesOf(linear, shape)
         kernels.dropoutMask(addresses[0] as number, bytes, key, share * 2 ** 32, 1 / (1 - share))
       })
   }

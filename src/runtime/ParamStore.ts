@@ -7,6 +7,8 @@ export interface TrainableSpec {
   readonly shape: readonly number[]
   /** Whether weight decay applies: transformers leaves norms and biases out. */
   readonly decay: boolean
+  /** Factor of the learning rate; default 1. */
+  readonly learningRateScale?: number
 }
 
 /** Views of one trainable tensor's state, flat in row-major order. */
@@ -64,10 +66,9 @@ export class ParamStore {
 
   /** AdamW step `t` (from 1) with the step's gradient scaled by `clip`. */
   update(options: AdamWOptions, t: number, clip: number): void {
-    const decayed = adamwFactors(options, t)
-    const undecayed = adamwFactors({ ...options, weightDecay: 0 }, t)
     for (const { trainable, group } of this.#slots) {
-      const f = trainable.decay ? decayed : undecayed
+      const { decay, learningRateScale: scale = 1 } = trainable
+      const f = adamwFactors({ ...options, learningRate: scale * options.learningRate, weightDecay: decay ? options.weightDecay : 0 }, t)
       const [p, , m, v] = group.addresses as [number, number, number, number]
       const g = this.#gradient(group)
       group.kernels.adamw(p, g, m, v, group.bytes, clip, f.decay, f.beta1, f.rest1, f.beta2, f.rest2, f.stepSize, f.rootBias, f.epsilon)

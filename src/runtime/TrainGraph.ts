@@ -6,7 +6,6 @@ import { crossEntropy } from "#src/graph/loss.ts"
 import { mul } from "#src/graph/ops/elementwise.ts"
 import type { Value } from "#src/graph/Value.ts"
 import type { Linear, Model } from "#src/models/Model.ts"
-import { frozenValues } from "./Frozen.ts"
 import type { Tuning } from "./Tuning.ts"
 
 /** Names of graph inputs and outputs besides the parameters' own. */
@@ -23,6 +22,10 @@ export const names = {
   gradient: (parameter: string): string => `gradient.${parameter}`
 }
 
+/** Rows of a layer's input: the output head runs on the trained positions only. */
+export const inputRows = (model: Model, { path }: Linear, rows: number, { length, targets }: BatchShape): number =>
+  path === model.head.path ? targets : rows * length
+
 export interface GraphOptions {
   readonly training: boolean
   /** Several documents may stand in one row. */
@@ -31,7 +34,7 @@ export interface GraphOptions {
 
 /**
  * Inputs: ids int64 [B, T], positions, targets int64 [S], weights float32 [S], every parameter; output nll: the sum of the
- * trained positions' losses. While training also: scale float32 [], dropout masks [B * T, in], and as outputs the gradients
+ * trained positions' losses. While training also: scale float32 [], dropout masks [B * T, in] ([S, in] for the head), and as outputs the gradients
  * of scale x nll with respect to each trained tensor. Frozen tensors cost no gradient. With `packed` rows: within and segments
  * int64 [B, T] (batching/batch.ts).
  */
@@ -47,17 +50,16 @@ export const lossGraph = (
   const select = graph.input(names.positions, "int64", [shape.targets])
   const targets = graph.input(names.targets, "int64", [shape.targets])
   const weights = graph.input(names.weights, "float32", [shape.targets])
-  const trained = new Map(tuning.trainables.map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const))
-  const frozen = frozenValues(graph, tuning.frozen)
+  const parameters = new Map(
+    [...tuning.frozen, ...tuning.trainables].map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const)
+  )
   const { adapter } = tuning
-  const param = (name: string): Value => {
-    const own = adapter?.replaces.get(name) ?? name
-    return (trained.get(own) ?? frozen(own)) as Value
-  }
+  const param = (name: string): Value => parameters.get(adapter?.replaces.get(name) ?? name) as Value
   const { linears, share } = adapter?.dropout ?? { linears: [], share: 0 }
   const masks = new Map(
     (training && share > 0 ? linears : []).map(
-      ({ path, inFeatures }) => [path, graph.input(names.mask(path), "float32", [rows * shape.length, inFeatures])] as const
+      (linear) =>
+        [linear.path, graph.input(names.mask(linear.path), "float32", [inputRows(model, linear, rows, shape), linear.inFeatures])] as const
     )
   )
   const dropout = (linear: Linear, x: Value): Value => {

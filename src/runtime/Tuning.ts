@@ -1,38 +1,76 @@
 // What a training method makes of a model: which tensors are trained, which stay, and how the forward pass changes.
 import type { Adapter } from "#src/adapters/Adapter.ts"
-import type { Method } from "#src/adapters/options.ts"
+import { withLoraPlus } from "#src/adapters/loraplus.ts"
+import type { FullOptions, Method } from "#src/adapters/options.ts"
 import { adapterOf, configOf } from "#src/adapters/peft.ts"
+import { DataError } from "#src/domain/Errors.ts"
+import { nearest } from "#src/domain/nearest.ts"
 import type { Model, Parameter, Weights } from "#src/models/Model.ts"
-import { freeze, type Frozen } from "./Frozen.ts"
 import { ParamStore } from "./ParamStore.ts"
 
 export interface Tuning {
   readonly trainables: readonly Parameter[]
-  readonly frozen: readonly Frozen[]
+  readonly frozen: readonly Parameter[]
   /** Absent where the model's own tensors are trained. */
   readonly adapter?: Adapter
 }
 
-/** @throws DataError where the method asks for layers that the model does not have */
-export const tuningOf = (model: Model, weights: Weights, method: Method): Tuning => {
-  if (method.type === "full") return { trainables: model.parameters, frozen: [] }
+/**
+ * Reads no weight. `learningRate` is that of the training, for methods whose tensors learn at rates of their own.
+ * @throws DataError where the method asks for what the model does not have
+ */
+export const tuningOf = (model: Model, method: Method, learningRate: number): Tuning => {
+  if (method.type === "full") return fullTuning(model, method)
   const adapter = adapterOf(model, configOf(model, method, ""))
-  const kept = model.parameters.filter(({ name }) => !adapter.replaces.has(name))
-  return { trainables: adapter.parameters, frozen: freeze(model, kept, weights), adapter }
+  const trainables = method.type === "lora" ? withLoraPlus(adapter.parameters, method, learningRate) : adapter.parameters
+  return { trainables, frozen: model.parameters.filter(({ name }) => !adapter.replaces.has(name)), adapter }
+}
+
+const fullTuning = ({ parameters, modelType }: Model, { trainable }: FullOptions): Tuning => {
+  if (trainable === undefined) return { trainables: parameters, frozen: [] }
+  const fits = (pattern: string, { name, alias }: Parameter): boolean => {
+    const expression = new RegExp(`^${pattern.replaceAll(/[\\^$.|?+()[\]{}]/g, "\\$&").replaceAll("*", ".*")}$`)
+    return expression.test(name) || (alias !== undefined && expression.test(alias))
+  }
+  const lost = trainable.find((pattern) => !parameters.some((parameter) => fits(pattern, parameter)))
+  if (lost !== undefined) {
+    const near = nearest(
+      lost,
+      parameters.map(({ name }) => name)
+    )
+    throw new DataError({
+      message: `trainable: no tensor of this ${modelType} model fits "${lost}"`,
+      where: "method",
+      hint: `${near === undefined ? "" : `did you mean ${near}? `}its tensors are named as ${parameters[1]?.name}; * stands for any text`
+    })
+  }
+  const isTrained = (parameter: Parameter): boolean => trainable.some((pattern) => fits(pattern, parameter))
+  return { trainables: parameters.filter(isTrained), frozen: parameters.filter((parameter) => !isTrained(parameter)) }
 }
 
 /** The weights of a tuning in memory, once each. */
 export interface Tuned {
   readonly tuning: Tuning
   readonly store: ParamStore
+  readonly frozen: Readonly<Record<string, Float32Array>>
 }
 
-/** `accumulates`: a step sums several micro-batches. `seed` is that of an adapter's fresh tensors. */
-export const tune = (model: Model, weights: Weights, method: Method, accumulates: boolean, seed: number): Tuned => {
-  const tuning = tuningOf(model, weights, method)
-  const store = new ParamStore(tuning.trainables, accumulates)
-  const own = "seed" in method ? method.seed : 0
-  const initial = tuning.adapter?.initial(weights, (seed + own) >>> 0) ?? weights
-  for (const { name, p } of store.trainables) initial.read(name, p)
-  return { tuning, store }
+export interface TuneOptions {
+  /** A step sums several micro-batches. */
+  readonly accumulates: boolean
+  /** Of an adapter's fresh tensors. */
+  readonly seed: number
+  /** The adapter's tensors to begin with, instead of fresh ones. */
+  readonly start?: Weights
 }
+
+/** Reads the base's weights. */
+export const tune = (tuning: Tuning, weights: Weights, { accumulates, seed, start }: TuneOptions): Tuned => {
+  const store = new ParamStore(tuning.trainables, accumulates)
+  const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights
+  for (const { name, p } of store.trainables) initial.read(name, p)
+  return { tuning, store, frozen: Object.fromEntries(tuning.frozen.map(({ name }) => [name, weights.read(name)])) }
+}
+
+/** The seed of an adapter's fresh tensors: the training's and, where it has one, the method's own. */
+export const seedOf = (method: Method, seed: number): number => (seed + ("seed" in method ? method.seed : 0)) >>> 0

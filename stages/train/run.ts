@@ -13,7 +13,7 @@ import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { keepBatch } from "#src/runtime/keepBatch.ts"
 import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
 import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
-import { tune, type Tuned } from "#src/runtime/Tuning.ts"
+import { seedOf, tune, type Tuned, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
 import { arrange, checkedPart, checkOptions, packLengthOf } from "./preflight.ts"
 import { saveResult } from "./result.ts"
@@ -26,6 +26,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
 
   checkOptions(config, inputs.validation !== undefined)
   const { model, weights } = await loadStart(inputs.base.path, config)
+  const tuning = tuningOf(model, config.method, config.learningRate)
   const table = await readTokens(inputs.train.path)
   const part = checkedPart("train", table, model.vocabSize)
   const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), model.vocabSize)
@@ -33,7 +34,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
   if (longest > model.config.max_position_embeddings)
     say(`rows of up to ${longest} tokens go beyond the model's max_position_embeddings, ${model.config.max_position_embeddings}`, "warning")
-  const tuned = tune(model, weights, config.method, config.gradientAccumulationSteps > 1, config.seed)
+  const tuned = tune(tuning, weights, { accumulates: config.gradientAccumulationSteps > 1, seed: seedOf(config.method, config.seed) })
   const parameters = countParameters(tuned)
   say(parameterLine(parameters))
 
@@ -63,7 +64,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const folder = context.output("model")
   const { digest, hub } = inputs.base
   const base: ModelInfo["base"] = { path: workspacePath(inputs.base.path), digest, ...(hub === undefined ? {} : { hub }) }
-  await saveResult(folder, model, config.method, tuned.store, baseName(base))
+  await saveResult(folder, model, config.method, tuned, baseName(base))
   const { loggingSteps: _, ...kept } = config
   await completeModelFolder(folder, inputs.base.path, {
     version: 1,
@@ -87,9 +88,9 @@ const loadStart = async (folder: string, config: TrainConfig): Promise<{ readonl
   return { model, weights: initialWeights(model, config.seed) }
 }
 
-const countParameters = ({ store, tuning }: Tuned): ModelInfo["parameters"] => ({
+const countParameters = ({ store, frozen }: Tuned): ModelInfo["parameters"] => ({
   trainable: store.size,
-  total: tuning.frozen.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), store.size)
+  total: Object.values(frozen).reduce((sum, tensor) => sum + tensor.length, store.size)
 })
 
 /** PEFT's own line (print_trainable_parameters). */

@@ -3,41 +3,60 @@ import { readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { adapterOf, configOf, loadAdapter, saveAdapter } from "#src/adapters/peft.ts"
+import { openTensorFile } from "#src/models/weights.ts"
+import { initialWeights } from "#src/models/initialWeights.ts"
+import { loraMethod } from "./method.ts"
 import { failureOf, scratch, tinyModel } from "../models/folder.ts"
 
-const config = {
-  peftType: "LORA" as const,
-  baseModel: "models/tiny",
-  r: 2,
-  loraAlpha: 4,
-  loraDropout: 0.1,
-  targetModules: ["q_proj", "v_proj"]
-}
-
-const saved = async (targetModules: "all-linear" | readonly [string, ...string[]] = ["q_proj", "v_proj"]) => {
+const saved = async (options: Parameters<typeof loraMethod>[0] = {}, model = tinyModel()) => {
   const folder = scratch()
-  const model = tinyModel()
-  const written = configOf(model, { type: "lora", r: 2, loraAlpha: 4, loraDropout: 0.1, targetModules, seed: 0 }, "models/tiny")
-  const weights = adapterOf(model, written).initial({ has: () => false, read: () => new Float32Array() }, 3)
-  await saveAdapter(folder, model, written, weights)
-  return { folder, model, weights }
+  const config = configOf(model, loraMethod({ r: 2, loraAlpha: 4, loraDropout: 0.1, ...options }), "models/tiny")
+  const base = initialWeights(model, 1)
+  const weights = adapterOf(model, config).initial(base, 3)
+  await saveAdapter(folder, model, config, weights, base)
+  return { folder, model, weights, config, base }
 }
 
 test("what is saved loads again", async () => {
-  const { folder, model, weights } = await saved()
+  const { folder, model, weights, config } = await saved()
   const adapter = await loadAdapter(folder, model)
   expect(adapter.config).toEqual(config)
+  expect(config).toMatchObject({ baseModel: "models/tiny", r: 2, loraAlpha: 4, loraDropout: 0.1, targetModules: ["q_proj", "v_proj"] })
   const name = "base_model.model.model.layers.1.self_attn.v_proj.lora_A.weight"
   expect(adapter.weights.read(name)).toEqual(weights.read(name))
 })
 
 test("all-linear is written as module names, as PEFT does", async () => {
-  const { folder, model } = await saved("all-linear")
-  const names = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
-  expect((JSON.parse(readFileSync(join(folder, "adapter_config.json"), "utf8")) as { target_modules: unknown }).target_modules).toEqual(
-    names
-  )
-  expect((await loadAdapter(folder, model)).config).toEqual({ ...config, targetModules: names })
+  const { folder } = await saved({ targetModules: "all-linear" })
+  const json = JSON.parse(readFileSync(join(folder, "adapter_config.json"), "utf8")) as { readonly target_modules: unknown }
+  expect(json.target_modules).toEqual(["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"])
+})
+
+test("below an adapter on the embedding the file holds its weight, which is read as PEFT reads it", async () => {
+  const { folder, model, base } = await saved({ targetModules: ["q_proj", "embed_tokens"] })
+  const name = "base_model.model.model.embed_tokens.base_layer.weight"
+  expect(openTensorFile(join(folder, "adapter_model.safetensors")).has(name)).toBe(true)
+  const { overBase } = await loadAdapter(folder, model)
+  const other = initialWeights(model, 9)
+  expect(overBase(other).read("model.embed_tokens.weight")).toEqual(base.read("model.embed_tokens.weight"))
+  expect(overBase(other).read("model.norm.weight")).toEqual(other.read("model.norm.weight"))
+})
+
+test("a tied embedding that is trained whole: one tensor under both names, or two that cannot be merged", async () => {
+  const both = ["base_model.model.lm_head.weight", "base_model.model.model.embed_tokens.weight"]
+  const tied = await saved({ modulesToSave: ["embed_tokens"], ensureWeightTying: true })
+  const stored = openTensorFile(join(tied.folder, "adapter_model.safetensors"))
+  expect(both.filter((name) => stored.has(name))).toEqual(both)
+  const adapter = adapterOf(tied.model, tied.config)
+  expect(adapter.replaces).toEqual(new Map([["model.embed_tokens.weight", both[1]]]))
+  expect(adapter.merge).toBeDefined()
+  expect((await loadAdapter(tied.folder, tied.model)).config).toEqual(tied.config)
+
+  const apart = await saved({ modulesToSave: ["embed_tokens", "lm_head"] })
+  const { parameters, replaces, merge } = adapterOf(apart.model, apart.config)
+  expect(parameters.map(({ name }) => name).filter((name) => both.includes(name)).length).toBe(2)
+  expect(replaces.size).toBe(0)
+  expect(merge).toBeUndefined()
 })
 
 test("an adapter of another model, and one without its tensors", async () => {

@@ -1,34 +1,69 @@
-// adapter_config.json: the smallest form is written, plain LoRA is read, everything else is refused by the name of its field.
+// adapter_config.json: the smallest form is written, PEFT's fields are read, what would compute something else is refused by name.
 import { expect, test } from "vitest"
+import type { LoraConfig } from "#src/formats/adapter/lora.ts"
 import { formatAdapterConfig, parseAdapterConfig } from "#src/formats/adapterConfig.ts"
 
-const config = {
-  peftType: "LORA" as const,
+const config: LoraConfig = {
+  peftType: "LORA",
   baseModel: "models/base",
   r: 4,
   loraAlpha: 16,
   loraDropout: 0.1,
-  targetModules: ["q_proj", "v_proj"]
+  bias: "none",
+  targetModules: ["q_proj", "v_proj"],
+  rankPattern: {},
+  alphaPattern: {},
+  ensureWeightTying: false,
+  initLoraWeights: true,
+  useRslora: false,
+  useDora: false,
+  fanInFanOut: false
 }
-const written = JSON.parse(formatAdapterConfig(config)) as Record<string, unknown>
+const json = (of: LoraConfig) => JSON.parse(formatAdapterConfig(of)) as Record<string, unknown>
+const written = json(config)
 const parse = (change: object) => parseAdapterConfig(JSON.stringify({ ...written, ...change }), "adapter_config.json")
 
 test("what is written reads back", () => {
   expect(parse({})).toEqual(config)
   expect(written["inference_mode"]).toBe(true)
+  const all: LoraConfig = {
+    ...config,
+    bias: "lora_only",
+    excludeModules: ".*0.*",
+    rankPattern: { q_proj: 2 },
+    alphaPattern: { v_proj: 8.5 },
+    layersToTransform: [0, 2],
+    layersPattern: ["layers"],
+    modulesToSave: ["lm_head"],
+    ensureWeightTying: true,
+    initLoraWeights: "gaussian",
+    useRslora: true,
+    useDora: true,
+    fanInFanOut: true
+  }
+  expect(parseAdapterConfig(formatAdapterConfig(all), "adapter_config.json")).toEqual(all)
 })
 
-test("fields of newer PEFT releases that change nothing are passed over", () => {
+test("fields of newer PEFT releases stand in the file only where they say something: older ones refuse unknown fields", () => {
+  const plain = Object.keys(written)
+  for (const field of ["use_dora", "use_rslora", "rank_pattern", "layers_pattern", "exclude_modules", "ensure_weight_tying"])
+    expect(plain).not.toContain(field)
+  expect(json({ ...config, useDora: true })["use_dora"]).toBe(true)
+})
+
+test("fields that change nothing are passed over, PEFT's other spellings are read", () => {
   const neutral = {
     use_dora: false,
     rank_pattern: {},
-    alpha_pattern: {},
     layers_to_transform: null,
     peft_version: "0.21.2",
-    megatron_core: "x"
+    megatron_core: "x",
+    layers_pattern: ""
   }
   expect(parse(neutral)).toEqual(config)
   expect(parse({ target_modules: "all-linear" })).toEqual({ ...config, targetModules: "all-linear" })
+  expect(parse({ layers_to_transform: 1, layers_pattern: "h" })).toEqual({ ...config, layersToTransform: [1], layersPattern: ["h"] })
+  expect(parse({ init_lora_weights: "orthogonal" })).toEqual(config)
 })
 
 test("(IA)^3 has fields of its own", () => {
@@ -36,35 +71,31 @@ test("(IA)^3 has fields of its own", () => {
     peftType: "IA3" as const,
     baseModel: "models/base",
     targetModules: ["k_proj", "down_proj"],
-    feedforwardModules: ["down_proj"]
+    feedforwardModules: ["down_proj"],
+    fanInFanOut: false
   }
   const text = formatAdapterConfig(ia3)
   expect(parseAdapterConfig(text, "adapter_config.json")).toEqual(ia3)
-  const change = (fields: object) => () => parseAdapterConfig(JSON.stringify({ ...JSON.parse(text), ...fields }), "adapter_config.json")
-  expect(change({ init_ia3_weights: false })()).toEqual(ia3)
-  expect(change({ modules_to_save: ["lm_head"] })).toThrow(/^modules_to_save/)
-  expect(change({ r: 4 })).toThrow(/^r: 4 is not supported/)
+  const change = (fields: object) => parseAdapterConfig(JSON.stringify({ ...JSON.parse(text), ...fields }), "adapter_config.json")
+  expect(change({ init_ia3_weights: false, modules_to_save: ["lm_head"] })).toEqual({ ...ia3, modulesToSave: ["lm_head"] })
+  expect(() => change({ r: 4 })).toThrow(/^r: 4 is not supported/)
 })
 
 const refused: readonly (readonly [string, unknown])[] = [
-  ["use_dora", true],
-  ["use_rslora", true],
-  ["fan_in_fan_out", true],
-  ["bias", "lora_only"],
   ["lora_bias", true],
-  ["modules_to_save", ["lm_head"]],
-  ["rank_pattern", { q_proj: 2 }],
-  ["alpha_pattern", { q_proj: 2 }],
-  ["layers_to_transform", [0]],
-  ["exclude_modules", "lm_head"],
   ["target_parameters", ["x"]],
   ["trainable_token_indices", [1]],
+  ["layer_replication", [[0, 1]]],
   ["init_lora_weights", "pissa"],
+  ["init_lora_weights", "olora"],
+  ["init_lora_weights", "corda"],
+  ["init_lora_weights", "loftq"],
   ["a_field_of_a_later_release", 3],
+  ["bias", "some"],
+  ["rank_pattern", { q_proj: 0 }],
   ["task_type", "SEQ_CLS"],
   ["peft_type", "LOHA"],
   ["peft_type", 3],
-  ["target_modules", ".*q_proj"],
   ["target_modules", []],
   ["r", 0],
   ["lora_alpha", "16"]

@@ -10,6 +10,7 @@ import { loadConfig } from "#src/models/load.ts"
 import type { Weights } from "#src/models/Model.ts"
 import { saveModel } from "#src/models/save.ts"
 import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
+import { loraMethod } from "../adapters/method.ts"
 import { tinyBase } from "../text/tinyBase.ts"
 
 export const tinyConfig = {
@@ -60,7 +61,7 @@ export const tinyInfo = (base: ModelInfo["base"], method: ModelInfo["method"]): 
   metrics: { loss: 1.5 }
 })
 
-const adapterOptions = { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0, targetModules: "all-linear", seed: 0 } as const
+const adapterOptions = loraMethod({ r: 4, targetModules: "all-linear" })
 
 /** An adapter over `base` that changes it: B is filled too. */
 export const tinyAdapter = async (base: string, seed: number) => {
@@ -73,7 +74,7 @@ export const tinyAdapter = async (base: string, seed: number) => {
     read: (name) => (name.includes("lora_B") ? fresh.read(name).map((_, i) => 0.2 * Math.sin(seed + i * i)) : fresh.read(name))
   }
   const folder = mkdtempSync(join(tmpdir(), "anneal-adapter-"))
-  await saveAdapter(folder, model, config, weights)
+  await saveAdapter(folder, model, config, weights, weights)
   await completeModelFolder(folder, base, tinyInfo({ path: base, digest: "sha256:baseline" }, "lora"))
   return { folder, adapter, weights }
 }

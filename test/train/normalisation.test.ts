@@ -6,7 +6,8 @@ import { rowSizes } from "#src/batching/rows.ts"
 import { permutation, uniform } from "#src/domain/random.ts"
 import { loadModel } from "#src/models/load.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
-import { tune } from "#src/runtime/Tuning.ts"
+import { tune, tuningOf } from "#src/runtime/Tuning.ts"
+import { loraMethod } from "../adapters/method.ts"
 import { makeWorkspace, tokensTable, type Workspace } from "./workspace.ts"
 
 let workspace: Workspace
@@ -17,7 +18,7 @@ afterEach(() => workspace.clear())
 
 const rows = tokensTable(8, 3)
 const { lengths } = rowSizes(rows)
-const lora = { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0, targetModules: ["q_proj", "v_proj"], seed: 0 } as const
+const lora = loraMethod({ r: 4, targetModules: ["q_proj", "v_proj"] })
 
 interface Cut {
   readonly group: readonly (readonly number[])[]
@@ -28,7 +29,7 @@ interface Cut {
 /** One step over the eight rows, cut into these micro-batches: its loss, norm, and gradients summed in float64. */
 const step = async (method: { readonly type: "full" } | typeof lora, { group, ...layout }: Cut) => {
   const { model, weights } = await loadModel(workspace.inputs["base"]?.path as string)
-  const tuned = tune(model, weights, method, true, 5)
+  const tuned = tune(tuningOf(model, method, 1e-3), weights, { accumulates: true, seed: 5 })
   // A fresh adapter's B is zero, and then A has no gradient.
   for (const { name, p } of tuned.store.trainables) if (name.includes("lora_B")) p.forEach((_, i) => (p[i] = Math.sin(i) / 10))
   const order: Order = { stepsPerEpoch: 1, totalSteps: 1, group: () => group }

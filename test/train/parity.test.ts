@@ -1,15 +1,19 @@
 // Whole training runs against PyTorch, transformers' Trainer and PEFT: losses, gradient norms, rates, final weights.
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { Method } from "#src/adapters/options.ts"
+import { type AdapterConfig, parseAdapterConfig } from "#src/formats/adapterConfig.ts"
+import { parseConfig } from "#src/formats/hfConfig.ts"
+import { modelOf } from "#src/models/families.ts"
 import { openTensorFile, readTensor } from "#src/models/weights.ts"
 import { loadModel } from "#src/models/load.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { runTraining, type TrainerOptions } from "#src/runtime/Trainer.ts"
-import { type Tuned, tune } from "#src/runtime/Tuning.ts"
+import { type Tuned, tune, tuningOf } from "#src/runtime/Tuning.ts"
+import { ia3Method, loraMethod } from "../adapters/method.ts"
 import { driftOf, hasParity, json, parity, type ReferenceBatch, type ReferenceRow, shared, tensorsOf, toRows, toRun } from "./parity.ts"
 
 let folder = ""
@@ -50,7 +54,7 @@ const train = async (run: Run) => {
   const { model, weights } = await loadModel(run.base)
   const { rows, order } = toRun(run.steps, run.stepsPerEpoch)
   const accumulates = run.steps.some((batches) => batches.length > 1)
-  const tuned: Tuned = tune(model, weights, run.method, accumulates, 0)
+  const tuned: Tuned = tune(tuningOf(model, run.method, run.options.learningRate), weights, { accumulates, seed: 0 })
   if (run.start !== undefined) {
     const start = openTensorFile(run.start)
     for (const { name, p } of tuned.store.trainables) {
@@ -176,22 +180,78 @@ describe.skipIf(!hasParity)("transformers' Trainer: accumulation with an uneven 
   })
 })
 
-describe.skipIf(!hasParity)("PEFT LoRA, five AdamW steps", () => {
-  const cases = { lora_qv: ["q_proj", "v_proj"], lora_all_linear: "all-linear" } as const
-  test.each(Object.keys(cases) as (keyof typeof cases)[])("%s", async (name) => {
-    const at = (file: string): string => parity(`adapters/llama/${name}/${file}`)
+/** An adapter of the references as the method that trains it. */
+const methodOf = (config: AdapterConfig): Method => {
+  const { peftType, baseModel: _, fanInFanOut: __, ...options } = config as AdapterConfig & Record<string, unknown>
+  return (peftType === "LORA" ? loraMethod(options as never) : ia3Method(options as never)) as Method
+}
+
+const kinds = /^(lora|dora|rslora|ia3)/
+const isKnown = (base: string): boolean => {
+  const file = parity("models", base, "hf", "config.json")
+  try {
+    return modelOf(parseConfig(readFileSync(file, "utf8"), file), file) !== undefined
+  } catch {
+    return false
+  }
+}
+const adapters = (hasParity ? readdirSync(parity("adapters")) : []).filter(isKnown).flatMap((base) =>
+  readdirSync(parity("adapters", base))
+    .filter((method) => kinds.test(method) && method !== "loraplus")
+    .map((method) => ({ base, method }))
+)
+
+describe.skipIf(adapters.length === 0)("PEFT adapters, five AdamW steps", () => {
+  test.each(adapters)("$base/$method", async ({ base, method }) => {
+    const at = (file: string): string => parity("adapters", base, method, file)
     const trace = json<AdamTrace>(at("trace.json"))
-    const config = json<{ readonly r: number; readonly lora_alpha: number }>(at("adapter/adapter_config.json"))
-    const method = { type: "lora", r: config.r, loraAlpha: config.lora_alpha, loraDropout: 0, targetModules: cases[name], seed: 0 } as const
+    const config = parseAdapterConfig(readFileSync(at("adapter/adapter_config.json"), "utf8"), at("adapter"))
     const options = { ...constant, learningRate: trace.optimizer.lr, weightDecay: trace.optimizer.weight_decay }
     const ran = await train({
-      base: bases.llama,
-      method,
+      base: parity("models", base, "hf"),
+      method: methodOf(config),
       options,
       steps: trace.batches.map((batch) => [batch]),
       start: at("init.safetensors")
     })
+    const decayed = ran.trainables.filter(({ decay }) => decay).map(({ name }) => name)
+    expect(decayed.toSorted()).toEqual(trace.optimizer.decay.toSorted())
+    expectSteps(ran, trace.steps, 2e-5)
+    expectEnd(ran, at("final.safetensors"))
+  })
+
+  test.skipIf(!isKnown("llama"))("LoRA+, with the groups of create_loraplus_optimizer", async () => {
+    const at = (file: string): string => parity("adapters/llama-untied/loraplus", file)
+    const trace = json<LoraPlusTrace>(at("trace.json"))
+    const rates = new Map(trace.param_groups.flatMap(({ params, lr }) => params.map((name) => [name, lr] as const)))
+    const decay = trace.param_groups[0]!.weight_decay
+    const method = loraMethod({
+      r: trace.r,
+      loraAlpha: trace.lora_alpha,
+      targetModules: trace.target_modules,
+      loraplusLrRatio: trace.loraplus_lr_ratio,
+      loraplusLrEmbedding: rates.get("base_model.model.model.embed_tokens.lora_embedding_A")!
+    })
+    const ran = await train({
+      base: parity("models/llama-untied/hf"),
+      method,
+      options: { ...constant, learningRate: trace.lr, weightDecay: decay, maxGradNorm: trace.max_grad_norm },
+      steps: trace.batches.map((batch) => [batch]),
+      start: at("init.safetensors")
+    })
+    for (const { name, learningRateScale = 1 } of ran.trainables)
+      expect(learningRateScale * trace.lr, name).toBeCloseTo(rates.get(name)!, 12)
     expectSteps(ran, trace.steps, 2e-5)
     expectEnd(ran, at("final.safetensors"))
   })
 })
+
+interface LoraPlusTrace extends Pick<AdamTrace, "steps" | "batches"> {
+  readonly r: number
+  readonly lora_alpha: number
+  readonly target_modules: readonly [string, ...string[]]
+  readonly lr: number
+  readonly loraplus_lr_ratio: number
+  readonly max_grad_norm: number
+  readonly param_groups: readonly { readonly lr: number; readonly weight_decay: number; readonly params: readonly string[] }[]
+}

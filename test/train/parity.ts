@@ -6,7 +6,7 @@ import type { TokenRows } from "#src/batching/rows.ts"
 import { openTensorFile, readTensor } from "#src/models/weights.ts"
 
 export const shared = resolve(import.meta.dirname, "../../../shared")
-export const parity = (path: string): string => join(shared, "parity", path)
+export const parity = (...path: readonly string[]): string => join(shared, "parity", ...path)
 export const hasParity = existsSync(parity("README.md"))
 if (!hasParity) console.log("skipped: the reference numbers of ../shared/parity are not here")
 

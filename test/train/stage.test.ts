@@ -131,7 +131,7 @@ describe("refused before any work", () => {
   })
 
   test("a target module that the model lacks", async () => {
-    await refused({ method: { ...lora, targetModules: ["c_attn"] } }, /no linear layer of this llama model is named "c_attn"/)
+    await refused({ method: { ...lora, targetModules: ["c_attn"] } }, /no module of this llama model is "c_attn"/)
   })
 })
 

@@ -9,6 +9,17 @@ export const commonFields = {
   base_model_name_or_path: Schema.optionalKey(Schema.NullOr(Schema.String))
 }
 
+/** PEFT writes null for what is not set. */
+export const orNull = <S extends Schema.Top>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
+
+/** A list, undefined where it is null or empty. */
+export const filled = <A>(list: readonly A[] | null | undefined): readonly A[] | undefined =>
+  list === null || list?.length === 0 ? undefined : list
+
+/** { key: value }, or nothing where there is no value. */
+export const given = <K extends string, A>(key: K, value: A | undefined): { readonly [_ in K]?: A } =>
+  (value === undefined ? {} : { [key]: value }) as { readonly [_ in K]?: A }
+
 /** Fields that never change what the saved tensors compute. */
 const withoutEffect = new Set(["peft_type", "auto_mapping", "revision", "peft_version", "inference_mode"])
 

@@ -22,7 +22,7 @@ export const gelu: Infer<"Gelu"> = (op, inputs, attributes) => {
   return unary(op, inputs, attributes)
 }
 
-export const identity: Infer<"Identity"> = (op, inputs) => {
+export const identity: Infer<"Identity" | "StopGradient"> = (op, inputs) => {
   expectCount(op, inputs, 1)
   return inputs
 }

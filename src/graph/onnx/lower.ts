@@ -103,6 +103,7 @@ const table: { readonly [K in OpName]: Lower<K> } = {
   Greater: same,
   Cast: ({ emit, attributes, x, y }) => void emit.node("Cast", x, y, { to: int(dataTypes[attributes.to]) }),
   Identity: same,
+  StopGradient: ({ emit, x, y }) => void emit.node("Identity", x, y),
   MatMul: matMul,
   Reshape: withShape,
   Expand: withShape,

@@ -27,6 +27,8 @@ export const where = (condition: Value, a: Value, b: Value): Value => plain("Whe
 export const equal = (a: Value, b: Value): Value => plain("Equal", a, b)
 export const less = (a: Value, b: Value): Value => plain("Less", a, b)
 export const greater = (a: Value, b: Value): Value => plain("Greater", a, b)
+/** x, taken as a constant: no gradient flows through it (PyTorch's detach). */
+export const stopGradient = (x: Value): Value => plain("StopGradient", x)
 export const identity = (x: Value): Value => plain("Identity", x)
 
 export const cast = (x: Value, to: DType): Value => (x.dtype === to ? x : x.graph.add("Cast", [x], { to })[0]!)

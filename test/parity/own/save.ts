@@ -10,17 +10,14 @@ import type { Weights } from "#src/models/Model.ts"
 import { saveModel } from "#src/models/save.ts"
 import { writeTensorFile } from "#src/models/weights.ts"
 import { Session } from "#src/runtime/Session.ts"
+import { loraMethod } from "../../adapters/method.ts"
 
 const folder = resolve(process.argv[2] ?? "peft-check")
 const ids = [1, 17, 5, 42, 2, 60, 8, 33, 12, 7]
 
 const model = await loadConfig(resolve(import.meta.dirname, "tied/hf"))
 const base = initialWeights(model, 3)
-const config = configOf(
-  model,
-  { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0, targetModules: "all-linear", seed: 0 },
-  join(folder, "base")
-)
+const config = configOf(model, loraMethod({ r: 4, targetModules: "all-linear" }), join(folder, "base"))
 const lora = adapterOf(model, config)
 const { parameters } = lora
 // B is 0 in a fresh adapter: random values there make it count.
@@ -44,6 +41,6 @@ const session = await Session.create(encodeModel(graph), { threads: 1 })
 const out = await session.run({}, ["logits"])
 
 await saveModel(join(folder, "base"), model, base)
-await saveAdapter(join(folder, "adapter"), model, config, adapter)
+await saveAdapter(join(folder, "adapter"), model, config, adapter, base)
 writeTensorFile(join(folder, "logits.safetensors"), [{ name: "logits", shape: logits.shape }], () => out["logits"] as Float32Array)
 console.log(`${folder}: base, adapter and logits of the ids ${ids.join(" ")}`)
