@@ -91,12 +91,15 @@ const measure = async (shapeName: keyof typeof shapes, methodName: string, threa
   const learner = graphLearner({ ...tuned, model, batchSize: rows, threads, rows: table, order, seed: 1 })
   let t = 0
   const step = async (): Promise<void> => {
-    await learner.gradients(members, 1 / (rows * length), t, 0)
+    await learner.gradients(members, 1 / (rows * length), t)
     tuned.store.update(adamw, ++t, 1 / Math.max(1, tuned.store.gradNorm()))
   }
   for (let i = 0; i < 3; i++) await step()
   const peak = process.resourceUsage().maxRSS / 2 ** 20
-  const bare = await bareProducts(lossGraph(model, tuned.tuning, rows, { length, targets: rows * length }, { training: true }), threads)
+  const bare = await bareProducts(
+    lossGraph(model, tuned.tuning, rows, { length, targets: rows * length }, { training: true }).graph,
+    threads
+  )
   await bare.run()
   const times: { readonly step: number; readonly bare: number }[] = []
   for (let i = 0; i < rounds; i++) times.push({ step: await timed(step), bare: await timed(bare.run) })

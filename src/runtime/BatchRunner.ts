@@ -5,6 +5,8 @@ import type { RowSizes, TokenRows } from "#src/batching/rows.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
 import { encodeModel } from "#src/graph/onnx/encode.ts"
 import type { Model } from "#src/models/Model.ts"
+import type { RandomArrays } from "./RandomArrays.ts"
+import type { RandomInput, Regularization } from "./regularize.ts"
 import { type Feeds, Session } from "./Session.ts"
 import { lossGraph, names } from "./TrainGraph.ts"
 import type { Tuning } from "./Tuning.ts"
@@ -19,12 +21,20 @@ export interface RunnerOptions {
   readonly parameters: Readonly<Record<string, Float32Array>>
 }
 
-/** What a batch has besides while training. */
-export interface Trained {
-  /** The dropout masks that the graph reads, by input name. */
-  readonly masks: Feeds
+/** What a graph that computes gradients has besides. */
+export interface TrainingRunner {
   /** Several documents may stand in one row. */
-  readonly packed?: boolean
+  readonly packed: boolean
+  readonly regularization: Regularization
+  /** Hold the graph's random inputs. */
+  readonly random: RandomArrays
+}
+
+/** Of one run of a graph that computes gradients: those of `scale` times the loss fill `gradients`, by output name. */
+export interface TrainingRun {
+  readonly scale: number
+  readonly step: number
+  readonly gradients: Feeds
 }
 
 export class BatchRunner {
@@ -32,38 +42,51 @@ export class BatchRunner {
   readonly #shape: BatchShape
   readonly #batch: Batch
   readonly #feeds: Feeds
+  readonly #fill: (places: readonly Place[], step: number) => void
   readonly #nll = new Float32Array(1)
   readonly #scale = new Float32Array(1)
 
-  private constructor(session: Session, options: RunnerOptions, shape: BatchShape, { masks, packed = false }: Partial<Trained>) {
+  private constructor(
+    session: Session,
+    options: RunnerOptions,
+    shape: BatchShape,
+    training: TrainingRunner | undefined,
+    inputs: readonly RandomInput[]
+  ) {
     this.#session = session
     this.#shape = shape
     this.#batch = emptyBatch(options.batchSize, shape)
+    this.#fill = (places, step) => training?.random.fill(inputs, shape, places, step)
     this.#feeds = {
       ...options.parameters,
-      ...masks,
+      ...training?.random.feeds(inputs),
       [names.ids]: this.#batch.ids,
       [names.positions]: this.#batch.positions,
       [names.targets]: this.#batch.targets,
       [names.weights]: this.#batch.weights,
-      ...(packed ? { [names.within]: this.#batch.within, [names.segments]: this.#batch.segments } : {}),
-      ...(masks === undefined ? {} : { [names.scale]: this.#scale })
+      ...(training?.packed === true ? { [names.within]: this.#batch.within, [names.segments]: this.#batch.segments } : {}),
+      ...(training === undefined ? {} : { [names.scale]: this.#scale })
     }
   }
 
-  /** With `trained` the graph computes gradients too. */
-  static async create(options: RunnerOptions, shape: BatchShape, trained?: Trained): Promise<BatchRunner> {
-    const packed = trained?.packed ?? false
-    const graph = lossGraph(options.model, options.tuning, options.batchSize, shape, { training: trained !== undefined, packed })
-    const session = await Session.create(encodeModel(graph), { threads: options.threads })
-    return new BatchRunner(session, options, shape, trained ?? {})
+  /** With `training` the graph computes gradients too. */
+  static async create(options: RunnerOptions, shape: BatchShape, training?: TrainingRunner): Promise<BatchRunner> {
+    const { model, tuning, batchSize, threads } = options
+    const { graph, random } = lossGraph(model, tuning, batchSize, shape, {
+      training: training !== undefined,
+      packed: training?.packed ?? false,
+      regularization: training?.regularization
+    })
+    const session = await Session.create(encodeModel(graph), { threads })
+    return new BatchRunner(session, options, shape, training, random)
   }
 
-  /** Sum of the losses of the documents at `places`; fills `gradients` (by output name) with those of `scale` times it. */
-  async run(rows: TokenRows, sizes: RowSizes, places: readonly Place[], scale = 1, gradients: Feeds = {}): Promise<number> {
+  /** Sum of the losses of the documents at `places`; `run` is that of a runner made for training. */
+  async run(rows: TokenRows, sizes: RowSizes, places: readonly Place[], run?: TrainingRun): Promise<number> {
     fillBatch(this.#batch, rows, sizes, places, this.#shape)
-    this.#scale[0] = scale
-    await this.#session.run(this.#feeds, { ...gradients, [names.nll]: this.#nll })
+    this.#fill(places, run?.step ?? 0)
+    this.#scale[0] = run?.scale ?? 1
+    await this.#session.run(this.#feeds, { ...run?.gradients, [names.nll]: this.#nll })
     return this.#nll[0] as number
   }
 

@@ -37,7 +37,7 @@ export interface Learner {
   readonly store: ParamStore
   readonly sizes: RowSizes
   /** Fills the store's gradients with those of `scale` x (sum of the batch's losses); returns that sum, unscaled, in nats. */
-  readonly gradients: (members: readonly number[], scale: number, step: number, micro: number) => Promise<number>
+  readonly gradients: (members: readonly number[], scale: number, step: number) => Promise<number>
   /** The validation part, where there is one: its batches, and the sum of one batch's losses. */
   readonly validation?: {
     readonly sizes: RowSizes
@@ -164,7 +164,7 @@ const optimizerStep = async (
   const targets = sum(sizes.targets)
   let nll = 0
   for (const [micro, members] of group.entries()) {
-    const loss = await gradients(members, 1 / targets, step, micro)
+    const loss = await gradients(members, 1 / targets, step)
     if (!Number.isFinite(loss)) throw diverged(host, step, `the loss of step ${step + 1} is ${loss}`, members)
     nll += loss
     store.accumulate(micro === 0)

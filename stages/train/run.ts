@@ -49,6 +49,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     seed: config.seed,
     rows,
     order,
+    regularization: config,
     ...(packLength === undefined ? {} : { packLength }),
     ...(validation === undefined ? {} : { validation: validation.rows })
   })

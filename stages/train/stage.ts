@@ -5,6 +5,9 @@ import { Count, field, optional, Positive, PositiveInt, Seed } from "#src/domain
 import { stageKind } from "#src/engine/define.ts"
 import { runtimeFacts } from "../facts.ts"
 
+const NotNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+const DropoutShare = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.99 }))
+
 export const TrainConfig = Schema.Struct({
   method: field(Method, { type: "full" }, "what is trained: full(), or an adapter, e.g. lora({ … }); their options are below"),
   batchSize: field(PositiveInt, 8, "rows per micro-batch; with packing each of them holds several documents"),
@@ -47,6 +50,14 @@ export const TrainConfig = Schema.Struct({
     "share of the steps over which the rate rises from 0"
   ),
   warmupSteps: field(Count, 0, "steps of warmup; overrides warmupRatio when above 0"),
+  attentionDropout: field(DropoutShare, 0, "share of the attention weights that are dropped while training"),
+  residualDropout: field(DropoutShare, 0, "the same of what each attention and MLP block adds to the residual stream"),
+  embeddingDropout: field(DropoutShare, 0, "the same of the embedded tokens"),
+  neftuneNoiseAlpha: field(
+    NotNegative,
+    0,
+    "noise on the embedded tokens while training (NEFTune): uniform within alpha / sqrt(tokens of the row x hidden_size)"
+  ),
   evalSteps: optional(PositiveInt, "validate every so many steps; default: at the end of each epoch"),
   saveSteps: optional(PositiveInt, "save a checkpoint every so many steps; default: with each validation, or at the end of each epoch"),
   saveTotalLimit: field(PositiveInt, 2, "checkpoints kept: the newest ones and the best"),

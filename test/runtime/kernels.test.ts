@@ -77,22 +77,64 @@ test("accumulation adds micro-batches, and a new step begins at zero", () => {
   expect(store.gradNorm()).toBe(Math.sqrt(6 * 49))
 })
 
-test("the dropout mask is splitmix64 of key and counter, dropped shares near p, kept ones scaled", () => {
-  const [group] = sharedArrays([1003], 1) as [ArrayGroup]
-  const key = 0xfedcba9876543210n
-  const mask = group.arrays[0] as Float32Array
-  group.kernels.dropoutMask(group.addresses[0] as number, group.bytes, key, 0.1 * 2 ** 32, 1 / 0.9)
-  const u64 = (x: bigint): bigint => BigInt.asUintN(64, x)
-  const expected = Float32Array.from({ length: 1003 }, (_, i) => {
-    let x = u64(key + BigInt(Math.floor(i / 2) + 1) * 0x9e3779b97f4a7c15n)
-    x = u64((x ^ (x >> 30n)) * 0xbf58476d1ce4e5b9n)
-    x = u64((x ^ (x >> 27n)) * 0x94d049bb133111ebn)
-    x ^= x >> 31n
-    const half = i % 2 === 0 ? x & 0xffffffffn : x >> 32n
-    return Number(half) < Math.floor(0.1 * 2 ** 32) ? 0 : 1 / 0.9
+const u64 = (x: bigint): bigint => BigInt.asUintN(64, x)
+const mix = (seed: bigint): bigint => {
+  let x = u64((seed ^ (seed >> 30n)) * 0xbf58476d1ce4e5b9n)
+  x = u64((x ^ (x >> 27n)) * 0x94d049bb133111ebn)
+  return x ^ (x >> 31n)
+}
+/** Number i of a stream, 32 bits. */
+const drawn = (stream: bigint, i: number): number => {
+  const x = mix(u64(stream + BigInt(Math.floor(i / 2) + 1) * 0x9e3779b97f4a7c15n))
+  return Number(i % 2 === 0 ? x & 0xffffffffn : x >> 32n)
+}
+const [site, document] = [0xfedcba9876543210n, 0x0123456789abcdefn]
+const stream = mix(site ^ mix(document))
+const [threshold, kept] = [0.1 * 2 ** 32, Math.fround(1 / 0.9)]
+const masked = (of: bigint, i: number): number => (drawn(of, i) < Math.floor(threshold) ? 0 : kept)
+
+describe("random numbers of a document at a site", () => {
+  test("a mask drops shares near p, scales what is kept, and does not depend on where it begins or ends", () => {
+    const [group] = sharedArrays([1003], 1) as [ArrayGroup]
+    const array = group.arrays[0] as Float32Array
+    const whole = Float32Array.from({ length: 1003 }, (_, i) => masked(stream, i))
+    for (const [from, count] of [
+      [0, 1003],
+      [1, 1],
+      [3, 8],
+      [4, 7]
+    ] as const) {
+      array.fill(-1)
+      group.kernels.dropoutMask(group.addresses[0] as number, from, count, site, document, threshold, 1 / 0.9)
+      expect(array.subarray(0, count)).toEqual(whole.subarray(from, from + count))
+      expect(array.subarray(count).every((x) => x === -1)).toBe(true)
+    }
+    const dropped = whole.filter((x) => x === 0).length
+    expect(dropped).toBeGreaterThan(60)
+    expect(dropped).toBeLessThan(145)
   })
-  expect(mask).toEqual(expected)
-  const dropped = mask.filter((x) => x === 0).length
-  expect(dropped).toBeGreaterThan(60)
-  expect(dropped).toBeLessThan(145)
+
+  test("an attention mask fills what each query looks at: the prefix and the document's own places up to itself", () => {
+    const [heads, queries, keys, prefix, start, length] = [2, 6, 9, 3, 2, 3]
+    const [group] = sharedArrays([heads * queries * keys], 1) as [ArrayGroup]
+    const array = (group.arrays[0] as Float32Array).fill(-1)
+    const at = (group.addresses[0] as number) + 4 * start * keys
+    group.kernels.attentionMask(at, heads, queries, keys, prefix, start, length, site, document, threshold, 1 / 0.9)
+    array.forEach((x, i) => {
+      const [head, q, k] = [Math.floor(i / (queries * keys)), (Math.floor(i / keys) % queries) - start, i % keys]
+      const own = mix(u64(stream + ((BigInt(head) << 32n) | BigInt(Math.max(q, 0)))))
+      const place = k < prefix ? k : k - start
+      const seen = q >= 0 && q < length && (k < prefix || (k >= prefix + start && place <= prefix + q))
+      expect(x).toBe(seen ? masked(own, place) : -1)
+    })
+  })
+
+  test("noise is uniform between its bounds", () => {
+    const [group] = sharedArrays([5000], 1) as [ArrayGroup]
+    group.kernels.uniformNoise(group.addresses[0] as number, 5000, site, document, 0.5)
+    const noise = group.arrays[0] as Float32Array
+    noise.forEach((x, i) => expect(Math.abs(x - (0.5 * (drawn(stream, i) | 0)) / 2 ** 31)).toBeLessThan(1e-7))
+    expect(Math.abs(noise.reduce((sum, x) => sum + x, 0) / 5000)).toBeLessThan(0.02)
+    expect(Math.abs(noise.reduce((sum, x) => sum + x * x, 0) / 5000 - 0.25 / 3)).toBeLessThan(0.005)
+  })
 })

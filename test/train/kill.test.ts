@@ -11,9 +11,17 @@ afterAll(() => workspace.clear())
 
 /** Two shuffled epochs of three accumulated steps, validated and saved every second step. */
 const options = { batchSize: 4, gradientAccumulationSteps: 2, epochs: 2, learningRate: 0.02, weightDecay: 0.1, evalSteps: 2 } as const
+const lora = { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0.1, targetModules: "all-linear" } as const
+/** Everything that draws random numbers, over packed rows of one or two documents. */
+const random = {
+  ...{ batchSize: 2, packing: true, packLength: 40 },
+  ...{ attentionDropout: 0.1, residualDropout: 0.1, embeddingDropout: 0.1, neftuneNoiseAlpha: 5 }
+} as const
 const methods = {
-  full: { type: "full" },
-  "lora with dropout": { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0.1, targetModules: "all-linear" }
+  full: { method: { type: "full" } },
+  "lora with dropout": { method: lora },
+  "full, packed, with dropout and noise": { method: { type: "full" }, ...random },
+  "lora, packed, with dropout and noise": { method: lora, ...random }
 } as const
 const points = [
   "mid-accumulation@1",
@@ -37,7 +45,7 @@ const inOneRun = [
 ]
 
 describe.each(Object.keys(methods) as (keyof typeof methods)[])("%s", (method) => {
-  const config = { ...options, method: methods[method] }
+  const config = { ...options, ...methods[method] }
   let undisturbed = ""
   beforeAll(async () => {
     const task = taskIn(workspace, `${method}-alone`, config)
@@ -45,8 +53,8 @@ describe.each(Object.keys(methods) as (keyof typeof methods)[])("%s", (method) =
     undisturbed = weightsDigest(task)
   })
 
-  // Each point in a run of its own for the adapter; for full training several strike one run, one after the other.
-  const runs = method === "full" ? [inOneRun] : points.map((point) => [point])
+  // Each point in a run of its own for one of them; for the others several strike one run, one after the other.
+  const runs = method === "lora with dropout" ? points.map((point) => [point]) : [inOneRun]
   test.each(runs.map((faults) => [faults.length === 1 ? (faults[0] as string) : "several points of one run", faults] as const))(
     "killed at %s",
     async (name, faults) => {

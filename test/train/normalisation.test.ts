@@ -38,7 +38,7 @@ const step = async (method: { readonly type: "full" } | typeof lora, { group, ..
   const sums = tuned.store.trainables.map(({ g }) => new Float64Array(g.length))
   let loss = 0
   for (const [micro, members] of group.entries()) {
-    loss += (await learner.gradients(members, 1 / targets, 0, micro)) / targets
+    loss += (await learner.gradients(members, 1 / targets, 0)) / targets
     tuned.store.accumulate(micro === 0)
     tuned.store.trainables.forEach(({ g }, i) =>
       g.forEach((x, k) => ((sums[i] as Float64Array)[k] = ((sums[i] as Float64Array)[k] as number) + x))

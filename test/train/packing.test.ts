@@ -29,6 +29,8 @@ test("packed rows make fewer steps, and the same bytes on one and on two threads
   // 22 rows unpacked are 22 steps in two epochs of batches of two.
   expect(metrics?.["steps"]).toBe(6)
   expect(await digestOf("two threads", packing, 2)).toBe(weightsDigest(task))
+  const random = { ...packing, attentionDropout: 0.1, residualDropout: 0.1, embeddingDropout: 0.1, neftuneNoiseAlpha: 5 }
+  expect(await digestOf("random, two threads", random, 2)).toBe(await digestOf("random", random))
 })
 
 test("one step over the whole part ends in the same loss, packed or not", async () => {

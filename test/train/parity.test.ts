@@ -77,7 +77,7 @@ const train = async (run: Run) => {
   const lossOnFirst = async (): Promise<number> => {
     const [first] = order.group(0)
     const targets = (first ?? []).reduce((sum, row) => sum + (learner.sizes.targets[row] as number), 0)
-    return (await learner.gradients(first ?? [], 1, 0, 0)) / targets
+    return (await learner.gradients(first ?? [], 1, 0)) / targets
   }
   const afterwards = await lossOnFirst()
   await learner.release()

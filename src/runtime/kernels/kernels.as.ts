@@ -61,19 +61,79 @@ export function accumulate(a: usize, b: usize, bytes: usize): void {
   for (let i: usize = 0; i < bytes; i += 16) v128.store(a + i, f32x4.add(v128.load(a + i), v128.load(b + i)))
 }
 
+/** The finaliser of splitmix64. */
+function mix(x: u64): u64 {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb
+  return x ^ (x >> 31)
+}
+
+/** Numbers 2 pair and 2 pair + 1 of a stream: the low and the high half of splitmix64(stream + pair). */
+function draw(stream: u64, pair: u32): u64 {
+  return mix(stream + (<u64>pair + 1) * 0x9e3779b97f4a7c15)
+}
+
+/** Key of what one document draws at one site. */
+function streamOf(site: u64, document: u64): u64 {
+  return mix(site ^ mix(document))
+}
+
+/** The numbers from .. from + count of a stream as a mask: 0 where a number is below `threshold`, else `kept`. */
+function mask(a: usize, from: u32, count: u32, stream: u64, threshold: u32, kept: f32): void {
+  const end = from + count
+  let i = from
+  if (i < end && (i & 1) == 1) {
+    store<f32>(a, <u32>(draw(stream, i >> 1) >> 32) < threshold ? 0 : kept)
+    a += 4
+    i++
+  }
+  for (; i + 1 < end; i += 2, a += 8) {
+    const x = draw(stream, i >> 1)
+    store<f32>(a, <u32>x < threshold ? 0 : kept)
+    store<f32>(a, <u32>(x >> 32) < threshold ? 0 : kept, 4)
+  }
+  if (i < end) store<f32>(a, <u32>draw(stream, i >> 1) < threshold ? 0 : kept)
+}
+
+/** Dropout mask of a document's numbers from .. from + count; `threshold` is the dropped share times 2^32. */
+export function dropoutMask(a: usize, from: u32, count: u32, site: u64, document: u64, threshold: u32, kept: f32): void {
+  mask(a, from, count, streamOf(site, document), threshold, kept)
+}
+
 /**
- * Dropout mask from a counter: the pair i of values takes the low and the high half of splitmix64(key + i);
- * a value is 0 where its half is below `threshold` (the dropped share times 2^32), else `kept`.
+ * Dropout mask of a document's attention weights, in heads [queries, keys] from its first query's row on. Query q, the document's
+ * own count, looks at `prefix` places at the row's begin and at the q + 1 places from prefix + start on; what lies outside is left.
  */
-export function dropoutMask(a: usize, bytes: usize, key: u64, threshold: u32, kept: f32): void {
-  let counter = key
-  for (let i: usize = 0; i < bytes; i += 8) {
-    counter += 0x9e3779b97f4a7c15
-    let x = counter
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9
-    x = (x ^ (x >> 27)) * 0x94d049bb133111eb
-    x ^= x >> 31
-    store<f32>(a + i, <u32>x < threshold ? 0 : kept)
-    store<f32>(a + i, <u32>(x >> 32) < threshold ? 0 : kept, 4)
+export function attentionMask(
+  a: usize,
+  heads: u32,
+  queries: u32,
+  keys: u32,
+  prefix: u32,
+  start: u32,
+  length: u32,
+  site: u64,
+  document: u64,
+  threshold: u32,
+  kept: f32
+): void {
+  const key = streamOf(site, document)
+  for (let head: u32 = 0; head < heads; head++) {
+    for (let q: u32 = 0; q < length; q++) {
+      const row = a + 4 * (<usize>head * queries + q) * keys
+      const stream = mix(key + (((<u64>head) << 32) | q))
+      mask(row, 0, prefix, stream, threshold, kept)
+      mask(row + 4 * (prefix + start), prefix, q + 1, stream, threshold, kept)
+    }
+  }
+}
+
+/** Noise of a document: its numbers 0 .. count, uniform between -magnitude and magnitude. */
+export function uniformNoise(a: usize, count: u32, site: u64, document: u64, magnitude: f32): void {
+  const stream = streamOf(site, document)
+  const unit = magnitude / 2147483648
+  for (let i: u32 = 0; i < count; i++) {
+    const x = draw(stream, i >> 1)
+    store<f32>(a + 4 * i, <f32>(i & 1 ? <i32>(x >> 32) : <i32>x) * unit)
   }
 }

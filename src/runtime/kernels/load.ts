@@ -22,7 +22,21 @@ export interface Kernels {
   ) => void
   readonly sumSquares: (a: number, bytes: number) => number
   readonly accumulate: (a: number, b: number, bytes: number) => void
-  readonly dropoutMask: (a: number, bytes: number, key: bigint, threshold: number, kept: number) => void
+  readonly dropoutMask: (a: number, from: number, count: number, site: bigint, document: bigint, threshold: number, kept: number) => void
+  readonly attentionMask: (
+    a: number,
+    heads: number,
+    queries: number,
+    keys: number,
+    prefix: number,
+    start: number,
+    length: number,
+    site: bigint,
+    document: bigint,
+    threshold: number,
+    kept: number
+  ) => void
+  readonly uniformNoise: (a: number, count: number, site: bigint, document: bigint, magnitude: number) => void
 }
 
 // Beside the bundle's entries, above its chunks, or in dist/ when the sources run.
