@@ -96,10 +96,7 @@ const measure = async (shapeName: keyof typeof shapes, methodName: string, threa
   }
   for (let i = 0; i < 3; i++) await step()
   const peak = process.resourceUsage().maxRSS / 2 ** 20
-  const bare = await bareProducts(
-    lossGraph(model, tuned.tuning, rows, { length, targets: rows * length }, { training: true }).graph,
-    threads
-  )
+  const bare = await bareProducts(lossGraph(model, tuned, rows, { length, targets: rows * length }, { training: true }).graph, threads)
   await bare.run()
   const times: { readonly step: number; readonly bare: number }[] = []
   for (let i = 0; i < rounds; i++) times.push({ step: await timed(step), bare: await timed(bare.run) })

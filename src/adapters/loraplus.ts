@@ -4,7 +4,11 @@ import type { Parameter } from "#src/models/Model.ts"
 import type { LoraOptions } from "./options.ts"
 
 /** The parameters with their factors of `learningRate`; as they are where the method asks for no LoRA+. */
-export const withLoraPlus = (parameters: readonly Parameter[], options: LoraOptions, learningRate: number): readonly Parameter[] => {
+export const withLoraPlus = (
+  parameters: readonly Parameter[],
+  options: Pick<LoraOptions, "loraplusLrRatio" | "loraplusLrEmbedding">,
+  learningRate: number
+): readonly Parameter[] => {
   const { loraplusLrRatio: ratio, loraplusLrEmbedding: embedding } = options
   if (ratio === undefined) return parameters
   return parameters.map((parameter) => {

@@ -82,9 +82,29 @@ export const Ia3Method = Schema.Struct({
 })
 export type Ia3Options = typeof Ia3Method.Type
 
+const { type: _, ...loraFields } = LoraMethod.fields
+
+/** LoRA over a base whose linear layers are held in 4 bits (QLoRA, Dettmers et al. 2023), quantised as bitsandbytes does. */
+export const QloraMethod = Schema.Struct({
+  type: Schema.Literal("qlora"),
+  quantType: field(
+    Schema.Literals(["nf4", "fp4"]),
+    "nf4",
+    "the 16 values of 4 bits: quantiles of the normal distribution, or floating point (the default of Hugging Face's BitsAndBytesConfig)"
+  ),
+  doubleQuant: field(
+    Schema.Boolean,
+    true,
+    "the scales of the blocks are held in 8 bits: 4.127 bits a value instead of 4.5 (Hugging Face's default: false)"
+  ),
+  blockSize: field(Schema.Literals([64]), 64, "values that share a scale"),
+  ...loraFields
+})
+export type QloraOptions = typeof QloraMethod.Type
+
 /** Every method; docs/reference/train.md has a table for each that has options. */
-export const methods = { full: FullMethod, lora: LoraMethod, ia3: Ia3Method }
-export const Method = Schema.Union([FullMethod, LoraMethod, Ia3Method])
+export const methods = { full: FullMethod, lora: LoraMethod, qlora: QloraMethod, ia3: Ia3Method }
+export const Method = Schema.Union([FullMethod, LoraMethod, QloraMethod, Ia3Method])
 export type Method = typeof Method.Type
 /** A method that adds tensors instead of training the model's own. */
 export type AdapterMethod = Exclude<Method, { readonly type: "full" }>
@@ -93,5 +113,7 @@ export type AdapterMethod = Exclude<Method, { readonly type: "full" }>
 export const full = (options: Omit<typeof FullMethod.Encoded, "type"> = {}): typeof FullMethod.Encoded => ({ type: "full", ...options })
 /** LoRA; see LoraMethod for the options and their defaults. */
 export const lora = (options: Omit<typeof LoraMethod.Encoded, "type"> = {}): typeof LoraMethod.Encoded => ({ type: "lora", ...options })
+/** QLoRA: LoRA over a 4-bit base; see QloraMethod for the options and their defaults. */
+export const qlora = (options: Omit<typeof QloraMethod.Encoded, "type"> = {}): typeof QloraMethod.Encoded => ({ type: "qlora", ...options })
 /** (IA)^3; see Ia3Method for the options and their defaults. */
 export const ia3 = (options: Omit<typeof Ia3Method.Encoded, "type"> = {}): typeof Ia3Method.Encoded => ({ type: "ia3", ...options })

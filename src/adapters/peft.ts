@@ -26,6 +26,8 @@ export const configOf = (model: Model, method: AdapterMethod, baseModel: string)
   switch (method.type) {
     case "lora":
       return loraConfigOf(model, method, baseModel)
+    case "qlora":
+      return loraConfigOf(model, { ...method, type: "lora" }, baseModel)
     case "ia3":
       return ia3ConfigOf(model, method, baseModel)
   }
@@ -60,6 +62,7 @@ const frozen = ({ name, shape }: AlsoSaved): Parameter => ({ name, shape, decay:
 
 const overlaid = (base: Weights, copyOf: ReadonlyMap<string, string>, copies: Weights): Weights => ({
   has: base.has,
+  ...(base.quantized === undefined ? {} : { quantized: (name: string) => (copyOf.has(name) ? undefined : base.quantized?.(name)) }),
   read: (name, into) => {
     const copy = copyOf.get(name)
     return copy === undefined ? base.read(name, into) : copies.read(copy, into)

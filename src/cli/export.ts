@@ -20,13 +20,13 @@ const refuseTaken = (target: string): void => {
 
 /** The adapter worked into its base: a whole model. */
 const merge = async (workspace: WorkspacePaths, folder: string, info: ModelInfo, target: string): Promise<void> => {
-  const [{ openModel }, { saveModel }, { completeModelFolder }] = await Promise.all([
+  const [{ openMerged }, { saveModel }, { completeModelFolder }] = await Promise.all([
     import("#src/runtime/RunnableModel.ts"),
     import("#src/models/save.ts"),
     import("#src/runtime/ModelFolder.ts")
   ])
-  const { model, parameters } = await openModel(folder, baseFinder(workspace))
-  await saveModel(target, model, { read: (name) => parameters[name] as Float32Array })
+  const { model, weights } = await openMerged(folder, baseFinder(workspace))
+  await saveModel(target, model, weights)
   await completeModelFolder(target, folder, { ...info, method: "full" })
 }
 

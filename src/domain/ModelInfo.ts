@@ -17,6 +17,10 @@ export const ModelInfo = Schema.Struct({
   method: Schema.NonEmptyString,
   /** Path relative to the workspace where it lies inside, else absolute; "sha256:<hex>" of the folder. */
   base: Schema.Struct({ path: Schema.String, digest: Schema.String, hub: Schema.optionalKey(HubCommit) }),
+  /** The base's linear layers were held in 4 bits while training, quantised like this. Absent: they were as the base has them. */
+  quantization: Schema.optionalKey(
+    Schema.Struct({ quantType: Schema.Literals(["nf4", "fp4"]), doubleQuant: Schema.Boolean, blockSize: Schema.Int })
+  ),
   /** How the training rows were turned into tokens, so that prompts are built the same way. */
   tokens: TokensMeta,
   /** The train stage's decoded config. */

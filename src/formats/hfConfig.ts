@@ -1,6 +1,7 @@
 // config.json of a Hugging Face model folder. transformers 5 writes `rope_parameters` and `dtype`, older releases `rope_theta`,
 // `rope_scaling` and `torch_dtype`; both become the newer spelling here, so that a family reads one.
 import { DataError } from "#src/domain/Errors.ts"
+import { isFourBit, withoutQuantization } from "./bitsandbytes/config.ts"
 import { parseObject } from "./decode.ts"
 import type { Json, JsonObject } from "./decode.ts"
 
@@ -10,6 +11,8 @@ export interface HfConfig {
   readonly fields: JsonObject
   /** As the file has it, for writing it again. */
   readonly source: JsonObject
+  /** The folder holds weights in bitsandbytes' 4-bit form. */
+  readonly fourBit: boolean
 }
 
 const asObject = (value: Json | undefined): JsonObject =>
@@ -21,7 +24,7 @@ const ropeParameters = ({ rope_parameters, rope_theta, rope_scaling }: JsonObjec
   return { rope_theta: rope_theta ?? 10000, rope_type: type ?? "default", ...scaling, ...asObject(rope_parameters) }
 }
 
-/** @throws DataError where the text is no JSON object or names no model_type */
+/** @throws DataError where the text is no JSON object, names no model_type or weights in a form that anneal does not read */
 export const parseConfig = (text: string, where: string): HfConfig => {
   const source = parseObject(text, where)
   const { model_type, torch_dtype } = source
@@ -35,13 +38,14 @@ export const parseConfig = (text: string, where: string): HfConfig => {
   const dtype = source["dtype"] ?? torch_dtype
   return {
     modelType: model_type,
-    fields: { ...source, rope_parameters: ropeParameters(source), ...(dtype === undefined ? {} : { dtype }) },
-    source
+    fields: { ...withoutQuantization(source), rope_parameters: ropeParameters(source), ...(dtype === undefined ? {} : { dtype }) },
+    source,
+    fourBit: isFourBit(source, where)
   }
 }
 
-/** config.json for weights that are saved as float32, in the spelling that the source had. */
+/** config.json for weights that are saved as plain float32, in the spelling that the source had. */
 export const formatConfig = (source: JsonObject): string => {
   const dtypeField = "torch_dtype" in source && !("dtype" in source) ? "torch_dtype" : "dtype"
-  return `${JSON.stringify({ ...source, [dtypeField]: "float32" }, null, 2)}\n`
+  return `${JSON.stringify({ ...withoutQuantization(source), [dtypeField]: "float32" }, null, 2)}\n`
 }

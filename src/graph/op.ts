@@ -49,7 +49,7 @@ export interface OpTable {
   ReduceSum: Reduction
   ReduceMean: Reduction
   ReduceMax: Reduction
-  /** inputs: data, indices int64. `paddingIdx`: the row of data whose gradient is zero. */
+  /** inputs: data, indices int64 or int32. `paddingIdx`: the row of data whose gradient is zero. */
   Gather: Axis & { readonly paddingIdx?: number }
   GatherElements: Axis
   /** inputs: data, indices int64 of the shape of updates, updates. */

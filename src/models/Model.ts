@@ -1,5 +1,6 @@
 // What every model family provides: its parameters under Hugging Face's names and a function that builds its forward graph.
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
+import type { QuantizedWeight } from "#src/formats/bitsandbytes/quantized.ts"
 import type { JsonObject } from "#src/formats/decode.ts"
 
 /** How a fresh tensor is filled. `zeroRow`: a row of a normal one that starts as zeros (padding). Uniform is over (-bound, bound). */
@@ -166,4 +167,6 @@ export interface Weights {
   readonly has: (name: string) => boolean
   /** @throws DataError where the file cannot be read or has no such tensor */
   readonly read: (name: string, into?: Float32Array) => Float32Array
+  /** Its 4-bit form, [out, in], where it has one; `read` gives the values of it. */
+  readonly quantized?: (name: string) => QuantizedWeight | undefined
 }

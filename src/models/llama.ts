@@ -33,7 +33,6 @@ const LlamaFields = Schema.Struct({
   attention_dropout: Schema.optionalKey(Schema.Literal(0)),
   attention_bias: Schema.optionalKey(Schema.Boolean),
   mlp_bias: Schema.optionalKey(Schema.Boolean),
-  quantization_config: Schema.optionalKey(Schema.Null),
   tie_word_embeddings: Schema.optionalKey(Schema.Boolean),
   bos_token_id: TokenId,
   eos_token_id: Schema.optionalKey(Schema.NullOr(Schema.Union([Schema.Int, Schema.Array(Schema.Int)]))),

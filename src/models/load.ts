@@ -4,38 +4,51 @@ import { DataError } from "#src/domain/Errors.ts"
 import { parseConfig } from "#src/formats/hfConfig.ts"
 import { modelOf } from "./families.ts"
 import type { Model, Parameter, Weights } from "./Model.ts"
+import { openQuantized, withQuantized } from "./quantized.ts"
 import { isReadable, openTensors, readTensor, readText } from "./weights.ts"
 import type { StoredTensor, StoredTensors } from "./weights.ts"
 
-/** The model that a folder's config.json describes; its weights need not be there. @throws DataError */
-export const loadConfig = async (folder: string): Promise<Model> => {
+const readConfig = (folder: string): { readonly model: Model; readonly fourBit: boolean } => {
   const where = join(folder, "config.json")
-  return modelOf(parseConfig(readText(where), where), where)
+  const config = parseConfig(readText(where), where)
+  return { model: modelOf(config, where), fourBit: config.fourBit }
 }
+
+/** The model that a folder's config.json describes; its weights need not be there. @throws DataError */
+export const loadConfig = async (folder: string): Promise<Model> => readConfig(folder).model
 
 /** The model of a folder and its weights, which are read from the files tensor by tensor when asked for. @throws DataError */
 export const loadModel = async (folder: string): Promise<{ readonly model: Model; readonly weights: Weights }> => {
-  const model = await loadConfig(folder)
+  const { model, fourBit } = readConfig(folder)
   const tensors = openTensors(folder)
+  const quantized = fourBit ? openQuantized(model, tensors) : undefined
   const aliases = model.parameters.flatMap(({ alias }) => alias ?? [])
   const extra = [...tensors.keys()].filter((name) => model.ignored.test(name) || aliases.includes(name))
-  return { model, weights: bindTensors(model.parameters, tensors, extra, folder) }
+  const plain = bindTensors(model.parameters, tensors, [...extra, ...(quantized?.sides ?? [])], folder, quantized?.tensors)
+  return { model, weights: quantized === undefined ? plain : withQuantized(plain, quantized) }
 }
 
 /**
  * Weights of `parameters` from a file's tensors, which must be exactly these and may be some of `extra`: a tensor that has no
- * place in the model means that the model is another one than its config says.
+ * place in the model means that the model is another one than its config says. Those of `checked` may have any shape and type.
  * @throws DataError naming tensors that are missing, unexpected, of another shape or of a type that holds no weights
  */
-export const bindTensors = (parameters: readonly Parameter[], tensors: StoredTensors, extra: readonly string[], where: string): Weights => {
+export const bindTensors = (
+  parameters: readonly Parameter[],
+  tensors: StoredTensors,
+  extra: readonly string[],
+  where: string,
+  checked: Pick<ReadonlyMap<string, unknown>, "has"> = new Map()
+): Weights => {
   const found = new Map(parameters.map(({ name, alias }) => [name, tensors.get(name) ?? tensors.get(alias ?? name)]))
   const missing = parameters.filter(({ name }) => found.get(name) === undefined).map(({ name }) => name)
   if (missing.length > 0) throw new DataError({ message: `missing ${listed(missing)}`, where, why: "the model's config asks for them" })
-  const unexpected = [...tensors.keys()].filter((name) => !found.has(name) && !extra.includes(name))
+  const besides = new Set(extra)
+  const unexpected = [...tensors.keys()].filter((name) => !found.has(name) && !besides.has(name))
   if (unexpected.length > 0) {
     throw new DataError({ message: `unexpected ${listed(unexpected)}`, where, why: "the model's config has no place for them" })
   }
-  for (const parameter of parameters) check(parameter, found.get(parameter.name) as StoredTensor)
+  for (const parameter of parameters) if (!checked.has(parameter.name)) check(parameter, found.get(parameter.name) as StoredTensor)
   const get = (name: string): StoredTensor => {
     const tensor = found.get(name)
     if (tensor === undefined) throw new DataError({ message: `the model has no tensor ${name}`, where })

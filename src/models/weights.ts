@@ -103,6 +103,13 @@ export const readTensor = (tensor: StoredTensor, into: Float32Array = new Float3
   return into
 }
 
+/** A stored tensor's bytes as they are. @throws DataError */
+export const readBytes = ({ path, start, end }: StoredTensor): Uint8Array => {
+  const bytes = new Uint8Array(end - start)
+  withFile(path, (file) => readFully(file, bytes, start, path))
+  return bytes
+}
+
 /** Writes a text file and the folder that it lies in. */
 export const writeText = (path: string, text: string): void => {
   mkdirSync(dirname(path), { recursive: true })

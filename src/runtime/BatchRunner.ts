@@ -5,6 +5,7 @@ import type { RowSizes, TokenRows } from "#src/batching/rows.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
 import { encodeModel } from "#src/graph/onnx/encode.ts"
 import type { Model } from "#src/models/Model.ts"
+import type { Frozen } from "./Frozen.ts"
 import type { RandomArrays } from "./RandomArrays.ts"
 import type { RandomInput, Regularization } from "./regularize.ts"
 import { type Feeds, Session } from "./Session.ts"
@@ -14,11 +15,12 @@ import type { Tuning } from "./Tuning.ts"
 export interface RunnerOptions {
   readonly model: Model
   readonly tuning: Tuning
+  readonly frozen: readonly Frozen[]
   /** Rows beside each other; a batch with fewer is padded with rows that do not count. */
   readonly batchSize: number
   readonly threads: number
-  /** Every parameter's array by name: read in place, so that later changes are seen. */
-  readonly parameters: Readonly<Record<string, Float32Array>>
+  /** The arrays of trained and frozen tensors by input name: read in place, so that later changes are seen. */
+  readonly parameters: Feeds
 }
 
 /** What a graph that computes gradients has besides. */
@@ -71,8 +73,8 @@ export class BatchRunner {
 
   /** With `training` the graph computes gradients too. */
   static async create(options: RunnerOptions, shape: BatchShape, training?: TrainingRunner): Promise<BatchRunner> {
-    const { model, tuning, batchSize, threads } = options
-    const { graph, random } = lossGraph(model, tuning, batchSize, shape, {
+    const { model, batchSize, threads } = options
+    const { graph, random } = lossGraph(model, options, batchSize, shape, {
       training: training !== undefined,
       packed: training?.packed ?? false,
       regularization: training?.regularization

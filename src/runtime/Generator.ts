@@ -3,7 +3,8 @@ import { DataError } from "#src/domain/Errors.ts"
 import type { Graph } from "#src/graph/Graph.ts"
 import { encodeModel } from "#src/graph/onnx/encode.ts"
 import { KeyValueCache, type Present } from "./KeyValueCache.ts"
-import type { RunnableModel } from "./RunnableModel.ts"
+import { frozenFeeds } from "./Frozen.ts"
+import type { Runnable } from "./RunnableModel.ts"
 import { type Choice, chooseToken } from "./sampling.ts"
 import { type Feeds, Session } from "./Session.ts"
 import { decodeGraph, names, promptGraph } from "./stepGraph.ts"
@@ -43,13 +44,13 @@ const multiple = 32
 const roundUp = (n: number): number => Math.ceil(n / multiple) * multiple
 
 export class Generator {
-  readonly #runnable: Pick<RunnableModel, "model" | "adapter" | "parameters">
+  readonly #runnable: Runnable
   readonly #options: GeneratorOptions
   #prompt: { readonly shape: string; readonly session: Session } | undefined
   /** By shape. All stay open, because every batch goes through the same capacities again and a step needs little memory. */
   readonly #decoders = new Map<string, Session>()
 
-  constructor(runnable: Pick<RunnableModel, "model" | "adapter" | "parameters">, options: GeneratorOptions) {
+  constructor(runnable: Runnable, options: GeneratorOptions) {
     this.#runnable = runnable
     this.#options = options
   }
@@ -140,7 +141,7 @@ export class Generator {
     const { model, parameters } = this.#runnable
     const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => layer)
     const fetches = [names.logits, ...layers.map(names.key), ...layers.map(names.value)]
-    const found = await session.run({ ...parameters, ...feeds }, fetches)
+    const found = await session.run({ ...frozenFeeds(parameters), ...feeds }, fetches)
     const arrays = (name: (layer: number) => string): Float32Array[] => layers.map((layer) => found[name(layer)] as Float32Array)
     return { logits: found[names.logits] as Float32Array, present: { keys: arrays(names.key), values: arrays(names.value) } }
   }

@@ -5,6 +5,7 @@ import { packed, type Place, sideBySide } from "#src/batching/place.ts"
 import { rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
 import { BatchRunner, type RunnerOptions } from "./BatchRunner.ts"
+import { frozenFeeds } from "./Frozen.ts"
 import type { ParamStore } from "./ParamStore.ts"
 import { RandomArrays } from "./RandomArrays.ts"
 import { isRegularized, noRegularization, type Regularization } from "./regularize.ts"
@@ -13,8 +14,6 @@ import type { Learner } from "./Trainer.ts"
 
 export interface LearnerOptions extends Omit<RunnerOptions, "parameters"> {
   readonly store: ParamStore
-  /** Frozen tensors by name. */
-  readonly frozen: Readonly<Record<string, Float32Array>>
   readonly rows: TokenRows
   readonly validation?: TokenRows
   /** What will be trained: its batches decide the shapes. */
@@ -37,7 +36,7 @@ const validationShapes = 2
 /** Opens no session yet: each shape's is made when its first batch comes. */
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const { model, tuning, batchSize, seed, store, rows, order, validation, packLength, regularization = noRegularization } = options
-  const parameters = { ...options.frozen, ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
+  const parameters = { ...frozenFeeds(options.frozen), ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
   const gradients = Object.fromEntries(store.trainables.map(({ name, g }) => [names.gradient(name), g]))
   const sizes = rowSizes(rows)
   const place = (members: readonly number[]): readonly Place[] =>
@@ -47,7 +46,7 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const kind = { packed: packLength !== undefined, regularization }
   // The forward graphs alone tell how large the random inputs are.
   const isRandom = isRegularized(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
-  const inputs = isRandom ? shapes.flatMap((shape) => lossGraph(model, tuning, batchSize, shape, { training: false, ...kind }).random) : []
+  const inputs = isRandom ? shapes.flatMap((shape) => lossGraph(model, options, batchSize, shape, { training: false, ...kind }).random) : []
   const random = new RandomArrays({ seed, rows, sizes, batchSize }, inputs)
   const trainers = lazily((shape: BatchShape) => BatchRunner.create({ ...options, parameters }, shape, { ...kind, random }))
   const readers = lazily((shape: BatchShape) => BatchRunner.create({ ...options, parameters }, shape))

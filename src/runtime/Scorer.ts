@@ -11,7 +11,8 @@ import { gatherElements } from "#src/graph/ops/index.ts"
 import { reduceMax } from "#src/graph/ops/reduce.ts"
 import { reshape } from "#src/graph/ops/shape.ts"
 import { buildRunnable } from "./buildRunnable.ts"
-import type { RunnableModel } from "./RunnableModel.ts"
+import { frozenFeeds } from "./Frozen.ts"
+import type { Runnable } from "./RunnableModel.ts"
 import { Session } from "./Session.ts"
 
 /** By row. A row without trained tokens has zeros. */
@@ -39,12 +40,9 @@ const logitLimit = 2 ** 25
  * Rows of like length lie beside each other, padded on the right to one of a few lengths; the head runs on trained positions
  * only. One session is open at a time. Results do not depend on the batch size beyond rounding.
  */
-export const scoreRows = async (
-  runnable: Pick<RunnableModel, "model" | "adapter" | "parameters">,
-  rows: TokenRows,
-  { batchSize, threads, onRows }: ScorerOptions
-): Promise<RowScores> => {
-  const { model, parameters } = runnable
+export const scoreRows = async (runnable: Runnable, rows: TokenRows, { batchSize, threads, onRows }: ScorerOptions): Promise<RowScores> => {
+  const { model } = runnable
+  const parameters = frozenFeeds(runnable.parameters)
   const sizes = rowSizes(rows)
   const most = sizes.targets.reduce((a, b) => Math.max(a, b), 1)
   const beside = Math.max(1, Math.min(batchSize, Math.floor(logitLimit / (most * model.vocabSize))))
@@ -81,7 +79,7 @@ export const scoreRows = async (
 }
 
 /** Inputs: ids [B, T], positions and targets [S]; outputs, [S] each: nll, and behind = highest logit - the target's logit. */
-const scoreGraph = (runnable: Pick<RunnableModel, "model" | "adapter">, rows: number, { length, targets: count }: BatchShape): Graph => {
+const scoreGraph = (runnable: Runnable, rows: number, { length, targets: count }: BatchShape): Graph => {
   const graph = new Graph()
   const inputIds = graph.input("ids", "int64", [rows, length])
   const select = graph.input("positions", "int64", [count])

@@ -6,8 +6,9 @@ import { crossEntropy } from "#src/graph/loss.ts"
 import { mul } from "#src/graph/ops/elementwise.ts"
 import type { Value } from "#src/graph/Value.ts"
 import type { Model } from "#src/models/Model.ts"
+import { frozenValues } from "./Frozen.ts"
 import { type RandomInput, randomized, type Regularization } from "./regularize.ts"
-import type { Tuning } from "./Tuning.ts"
+import type { Tuned } from "./Tuning.ts"
 
 /** Names of graph inputs and outputs besides the parameters' own. */
 export const names = {
@@ -44,7 +45,7 @@ export interface LossGraph {
  */
 export const lossGraph = (
   model: Model,
-  tuning: Tuning,
+  { tuning, frozen }: Pick<Tuned, "tuning" | "frozen">,
   rows: number,
   shape: BatchShape,
   { training, packed = false, regularization }: GraphOptions
@@ -54,11 +55,13 @@ export const lossGraph = (
   const select = graph.input(names.positions, "int64", [shape.targets])
   const targets = graph.input(names.targets, "int64", [shape.targets])
   const weights = graph.input(names.weights, "float32", [shape.targets])
-  const parameters = new Map(
-    [...tuning.frozen, ...tuning.trainables].map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const)
-  )
+  const trained = new Map(tuning.trainables.map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const))
+  const stays = frozenValues(graph, frozen)
   const { adapter } = tuning
-  const param = (name: string): Value => parameters.get(adapter?.replaces.get(name) ?? name) as Value
+  const param = (name: string): Value => {
+    const own = adapter?.replaces.get(name) ?? name
+    return (trained.get(own) ?? stays(own)) as Value
+  }
   const random = regularization && randomized(graph, model, shape.targets, regularization, adapter?.dropout.share ?? 0)
   const own = adapter?.hooks({ param, ...(random === undefined ? {} : { dropout: random.adapterDropout }) }) ?? {}
   const hooks = random?.around(own) ?? own

@@ -6,6 +6,8 @@ import { adapterOf, configOf } from "#src/adapters/peft.ts"
 import { DataError } from "#src/domain/Errors.ts"
 import { nearest } from "#src/domain/nearest.ts"
 import type { Model, Parameter, Weights } from "#src/models/Model.ts"
+import { quantizedWeights } from "#src/models/quantized.ts"
+import { freeze, type Frozen } from "./Frozen.ts"
 import { ParamStore } from "./ParamStore.ts"
 
 export interface Tuning {
@@ -22,7 +24,8 @@ export interface Tuning {
 export const tuningOf = (model: Model, method: Method, learningRate: number): Tuning => {
   if (method.type === "full") return fullTuning(model, method)
   const adapter = adapterOf(model, configOf(model, method, ""))
-  const trainables = method.type === "lora" ? withLoraPlus(adapter.parameters, method, learningRate) : adapter.parameters
+  const trainables =
+    method.type === "lora" || method.type === "qlora" ? withLoraPlus(adapter.parameters, method, learningRate) : adapter.parameters
   return { trainables, frozen: model.parameters.filter(({ name }) => !adapter.replaces.has(name)), adapter }
 }
 
@@ -48,11 +51,15 @@ const fullTuning = ({ parameters, modelType }: Model, { trainable }: FullOptions
   return { trainables: parameters.filter(isTrained), frozen: parameters.filter((parameter) => !isTrained(parameter)) }
 }
 
+/** The base's weights as the method holds them. */
+export const baseOf = (model: Model, weights: Weights, method: Method): Weights =>
+  method.type === "qlora" ? quantizedWeights(model, weights, method) : weights
+
 /** The weights of a tuning in memory, once each. */
 export interface Tuned {
   readonly tuning: Tuning
   readonly store: ParamStore
-  readonly frozen: Readonly<Record<string, Float32Array>>
+  readonly frozen: readonly Frozen[]
 }
 
 export interface TuneOptions {
@@ -64,12 +71,23 @@ export interface TuneOptions {
   readonly start?: Weights
 }
 
-/** Reads the base's weights. */
+/** Reads the base's weights: those of baseOf. @throws DataError where weights in 4 bits would be trained */
 export const tune = (tuning: Tuning, weights: Weights, { accumulates, seed, start }: TuneOptions): Tuned => {
+  refuseFourBit(tuning.trainables, weights)
   const store = new ParamStore(tuning.trainables, accumulates)
   const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights
   for (const { name, p } of store.trainables) initial.read(name, p)
-  return { tuning, store, frozen: Object.fromEntries(tuning.frozen.map(({ name }) => [name, weights.read(name)])) }
+  return { tuning, store, frozen: freeze(tuning.frozen, weights) }
+}
+
+const refuseFourBit = (trainables: readonly Parameter[], weights: Weights): void => {
+  const fourBit = trainables.find(({ name }) => weights.quantized?.(name) !== undefined)
+  if (fourBit === undefined) return
+  throw new DataError({
+    message: "weights in 4 bits cannot be trained",
+    where: fourBit.name,
+    hint: "train an adapter over them with lora(), or start from a base with plain weights"
+  })
 }
 
 /** The seed of an adapter's fresh tensors: the training's and, where it has one, the method's own. */

@@ -3,9 +3,7 @@ import { Graph } from "#src/graph/Graph.ts"
 import type { Value } from "#src/graph/Value.ts"
 import type { Built } from "#src/models/Model.ts"
 import { buildRunnable } from "./buildRunnable.ts"
-import type { RunnableModel } from "./RunnableModel.ts"
-
-type Runnable = Pick<RunnableModel, "model" | "adapter">
+import type { Runnable } from "./RunnableModel.ts"
 
 /** Names of graph inputs and outputs besides the parameters' own. */
 export const names = {

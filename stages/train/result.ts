@@ -1,14 +1,21 @@
 // Writes what was trained in the format of its method: a whole model, or an adapter as PEFT saves it.
 import { configOf, saveAdapter } from "#src/adapters/peft.ts"
 import type { Method } from "#src/adapters/options.ts"
-import type { Model } from "#src/models/Model.ts"
+import type { Model, Weights } from "#src/models/Model.ts"
 import { saveModel } from "#src/models/save.ts"
-import type { Tuned } from "#src/runtime/Tuning.ts"
+import type { ParamStore } from "#src/runtime/ParamStore.ts"
 
-/** `base` is the base model's folder or its name on the hub, as adapter_config.json names it. */
-export const saveResult = (folder: string, model: Model, method: Method, { store, frozen }: Tuned, base: string): Promise<void> => {
-  const tensors = new Map([...Object.entries(frozen), ...store.trainables.map(({ name, p }) => [name, p] as const)])
-  const weights = { read: (name: string) => tensors.get(name) as Float32Array }
+/** `base` is the base model's folder or its name on the hub, as adapter_config.json names it; `start` its weights, for those that were not trained. */
+export const saveResult = (
+  folder: string,
+  model: Model,
+  method: Method,
+  { trainables }: ParamStore,
+  start: Weights,
+  base: string
+): Promise<void> => {
+  const trained = new Map(trainables.map(({ name, p }) => [name, p]))
+  const weights = { read: (name: string) => trained.get(name) ?? start.read(name) }
   return method.type === "full"
     ? saveModel(folder, model, weights)
     : saveAdapter(folder, model, configOf(model, method, base), weights, weights)

@@ -13,8 +13,9 @@ import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { keepBatch } from "#src/runtime/keepBatch.ts"
 import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
 import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
-import { seedOf, tune, type Tuned, tuningOf } from "#src/runtime/Tuning.ts"
+import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
+import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { arrange, checkedPart, checkOptions, packLengthOf } from "./preflight.ts"
 import { saveResult } from "./result.ts"
 import type { TrainConfig } from "./stage.ts"
@@ -34,9 +35,14 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
   if (longest > model.config.max_position_embeddings)
     say(`rows of up to ${longest} tokens go beyond the model's max_position_embeddings, ${model.config.max_position_embeddings}`, "warning")
-  const tuned = tune(tuning, weights, { accumulates: config.gradientAccumulationSteps > 1, seed: seedOf(config.method, config.seed) })
+  const tuned = tune(tuning, baseOf(model, weights, config.method), {
+    accumulates: config.gradientAccumulationSteps > 1,
+    seed: seedOf(config.method, config.seed)
+  })
   const parameters = countParameters(tuned)
   say(parameterLine(parameters))
+  const memory = frozenLine(tuned.frozen)
+  if (memory !== undefined) say(memory)
 
   const { rows, ids } = part
   const packLength = config.packing ? packLengthOf(config, part) : undefined
@@ -65,12 +71,13 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const folder = context.output("model")
   const { digest, hub } = inputs.base
   const base: ModelInfo["base"] = { path: workspacePath(inputs.base.path), digest, ...(hub === undefined ? {} : { hub }) }
-  await saveResult(folder, model, config.method, tuned, baseName(base))
+  await saveResult(folder, model, config.method, tuned.store, weights, baseName(base))
   const { loggingSteps: _, ...kept } = config
   await completeModelFolder(folder, inputs.base.path, {
     version: 1,
     method: config.method.type,
     base,
+    ...quantization(config),
     tokens: table.meta,
     config: kept as ModelInfo["config"],
     data: { train: inputs.train.digest, ...(inputs.validation === undefined ? {} : { validation: inputs.validation.digest }) },
@@ -89,15 +96,11 @@ const loadStart = async (folder: string, config: TrainConfig): Promise<{ readonl
   return { model, weights: initialWeights(model, config.seed) }
 }
 
-const countParameters = ({ store, frozen }: Tuned): ModelInfo["parameters"] => ({
-  trainable: store.size,
-  total: Object.values(frozen).reduce((sum, tensor) => sum + tensor.length, store.size)
-})
-
-/** PEFT's own line (print_trainable_parameters). */
-const parameterLine = ({ trainable, total }: ModelInfo["parameters"]): string => {
-  const count = (n: number): string => n.toLocaleString("en-US")
-  return `trainable params: ${count(trainable)} || all params: ${count(total)} || trainable%: ${((100 * trainable) / total).toFixed(4)}`
+/** How the base was held, where the method says so. */
+const quantization = ({ method }: TrainConfig): Pick<ModelInfo, "quantization"> => {
+  if (method.type !== "qlora") return {}
+  const { quantType, doubleQuant, blockSize } = method
+  return { quantization: { quantType, doubleQuant, blockSize } }
 }
 
 /** Mean loss over all steps (transformers' train_loss), and the validation loss of the resulting weights, where they were validated. */

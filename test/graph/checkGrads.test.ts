@@ -133,6 +133,7 @@ const cases: readonly GradCase[] = [
     one(`reduceMax ${JSON.stringify(options)}`, [2, 3, 4], (x) => reduceMax(x, options))
   ]),
   one("gather", [5, 3], (x, graph) => gather(x, ids(graph, [1, 4, 1, 0]))),
+  one("gather, index of 32 bits", [5, 3], (x, graph) => gather(x, e.cast(ids(graph, [1, 4, 1, 0]), "int32"))),
   one("gather, index of two dimensions, axis 1", [2, 4, 3], (x, graph) => gather(x, ids(graph, [1, 3, 1, 0, 2, 1], [2, 3]), { axis: 1 })),
   one("gather twice from one table", [5, 3], (x, graph) => [gather(x, ids(graph, [1, 4])), e.mul(x, x), gather(x, ids(graph, [4, 0]))]),
   one("gatherElements", [3, 4], (x, graph) => gatherElements(x, ids(graph, [0, 3, 3, 1, 2, 0], [3, 2]), 1)),

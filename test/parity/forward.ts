@@ -11,6 +11,7 @@ import { scale } from "#src/graph/ops/elementwise.ts"
 import type { TypedArray } from "#src/graph/Type.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
 import { openTensorFile, readTensor } from "#src/models/weights.ts"
+import { freeze, frozenFeeds, frozenValues } from "#src/runtime/Frozen.ts"
 import { runGraph } from "../graph/runGraph.ts"
 
 export interface Rows {
@@ -40,9 +41,13 @@ export const runLoss = async (model: Model, weights: Weights, rows: Rows, adapte
   const inputs = lossInputs(rows)
   const graph = new Graph()
   const trained = adapter?.adapter.parameters ?? model.parameters
-  const all = adapter === undefined ? model.parameters : [...model.parameters, ...trained]
-  const values = new Map(all.map(({ name, shape }) => [name, graph.input(name, "float32", shape)]))
-  const param = (name: string) => values.get(adapter?.adapter.replaces.get(name) ?? name)!
+  const frozen = adapter === undefined ? [] : freeze(model.parameters, weights)
+  const stays = frozenValues(graph, frozen)
+  const values = new Map(trained.map(({ name, shape }) => [name, graph.input(name, "float32", shape)]))
+  const param = (name: string) => {
+    const own = adapter?.adapter.replaces.get(name) ?? name
+    return (values.get(own) ?? stays(own))!
+  }
   const shape = [rows.input_ids.length, rows.input_ids[0]!.length]
   const built = model.build(graph, {
     inputIds: graph.input("input_ids", "int64", shape),
@@ -61,9 +66,14 @@ export const runLoss = async (model: Model, weights: Weights, rows: Rows, adapte
   graph.output("token_nll", tokenNll)
   built.hidden.forEach((hidden, i) => graph.output(`hidden.${i}`, hidden))
   trained.forEach(({ name }, i) => graph.output(`grad.${name}`, grads[i]!))
-  const read = (name: string) => (adapter?.weights.has(name) ? adapter.weights : weights).read(name)
-  const tensors = Object.fromEntries(all.map(({ name }) => [name, read(name)]))
-  return runGraph(graph, { ...tensors, input_ids: inputs.inputIds, targets: inputs.targets, weights: inputs.weights })
+  const tensors = Object.fromEntries(trained.map(({ name }) => [name, (adapter?.weights ?? weights).read(name)]))
+  return runGraph(graph, {
+    ...frozenFeeds(frozen),
+    ...tensors,
+    input_ids: inputs.inputIds,
+    targets: inputs.targets,
+    weights: inputs.weights
+  })
 }
 
 /** All tensors of a file, by name, as float32. */

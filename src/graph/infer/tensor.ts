@@ -23,7 +23,7 @@ export const matMul: Infer<"MatMul"> = (op, inputs, { transA, transB }) => {
 export const gather: Infer<"Gather"> = (op, inputs, attributes) => {
   expectCount(op, inputs, 2)
   const [data, indices] = inputs as [Type, Type]
-  expectDType(op, inputs, indices, "int64")
+  if (indices.dtype !== "int32") expectDType(op, inputs, indices, "int64")
   const axis = expectAxis(op, inputs, attributes.axis, data.shape.length)
   return [{ dtype: data.dtype, shape: [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)] }]
 }

@@ -1,4 +1,4 @@
-// Reading and adding by index. Indices are int64; an index out of range fails the run.
+// Reading and adding by index. Indices are int64 (gather also takes int32); an index out of range fails the run.
 import { normalAxis } from "../Type.ts"
 import type { Value } from "../Value.ts"
 

@@ -1,5 +1,5 @@
 // Gradient rules of indexing. Repeated indices add up: ScatterElements with "add" gives the same bits at every thread count on CPU.
-import { equal, where } from "../ops/elementwise.ts"
+import { cast, equal, where } from "../ops/elementwise.ts"
 import { gatherElements, scatterElements } from "../ops/index.ts"
 import { expand, filled, reshape } from "../ops/shape.ts"
 import { sizeOf } from "../Type.ts"
@@ -11,7 +11,7 @@ export const gatherRule: Rule<"Gather"> = ({ inputs: [data, indices], attributes
     onto: (base) => {
       const count = sizeOf(indices!.shape)
       const along = data!.shape.map((_, i) => (i === axis ? count : 1))
-      const rows = reshape(indices!, along)
+      const rows = reshape(cast(indices!, "int64"), along)
       const updates = reshape(g, data!.shape.with(axis, count))
       const counted =
         paddingIdx === undefined

@@ -1,0 +1,155 @@
+// Tensors that are not trained, in the form in which they lie in memory: what a session is fed with for each, and the nodes that make
+// its float32 value. A new form is one more function that gives a Frozen.
+import { type QuantizedWeight, type Scales, sizeOf } from "#src/formats/bitsandbytes/quantized.ts"
+import type { Graph } from "#src/graph/Graph.ts"
+import { add, cast, mul } from "#src/graph/ops/elementwise.ts"
+import { gather } from "#src/graph/ops/index.ts"
+import { reshape, slice, transpose } from "#src/graph/ops/shape.ts"
+import type { DType, Shape, TypedArray } from "#src/graph/Type.ts"
+import type { GraphBuilder, Value } from "#src/graph/Value.ts"
+import type { Parameter, Weights } from "#src/models/Model.ts"
+import type { Feeds } from "./Session.ts"
+
+/** An input of the graph and the array that it is fed with, read in place. */
+export interface FrozenInput {
+  readonly name: string
+  readonly dtype: DType
+  readonly shape: Shape
+  readonly data: TypedArray
+}
+
+export interface Frozen {
+  readonly name: string
+  /** Of its float32 value. */
+  readonly shape: Shape
+  /** How it lies in memory, for people. */
+  readonly form: string
+  readonly inputs: readonly FrozenInput[]
+  /** The float32 value, from the values of `inputs`. Called at each use, so that what it adds to the graph is as short-lived as the use. */
+  readonly value: (inputs: readonly Value[], table: Table) => Value
+  /** Bytes of the arrays. */
+  readonly bytes: number
+}
+
+/** A table that many tensors share, as one constant of the graph. */
+type Table = (graph: GraphBuilder, data: Float32Array, shape: Shape) => Value
+
+/** Held as it is used. */
+export const plain = (name: string, shape: Shape, data: Float32Array): Frozen => ({
+  name,
+  shape,
+  form: "float32",
+  inputs: [{ name, dtype: "float32", shape, data }],
+  value: ([value]) => value!,
+  bytes: data.byteLength
+})
+
+const padded = (bytes: Uint8Array, length: number): Uint8Array => {
+  if (bytes.length === length) return bytes
+  const longer = new Uint8Array(length)
+  longer.set(bytes)
+  return longer
+}
+
+/** All pairs of codes: what a byte with two indices stands for, [256, 2]. */
+const pairsOf = (codes: Float32Array): Float32Array =>
+  Float32Array.from({ length: 512 }, (_, i) => codes[i & 1 ? (i >>> 1) & 15 : i >>> 5] as number)
+
+/** Made once per table of codes, so that equal tables are one constant of a graph. */
+const pairs = new WeakMap<Float32Array, Float32Array>()
+const pairTable = (codes: Float32Array): Float32Array => {
+  const found = pairs.get(codes) ?? pairsOf(codes)
+  pairs.set(codes, found)
+  return found
+}
+
+const total = (inputs: readonly FrozenInput[]): number => inputs.reduce((sum, { data }) => sum + data.byteLength, 0)
+
+interface ScaleInputs {
+  readonly inputs: readonly FrozenInput[]
+  /** [blocks, 1] */
+  readonly absmax: (inputs: readonly Value[], table: Table) => Value
+}
+
+/** The first `count` elements of a vector. */
+const first = (x: Value, count: number): Value => (x.shape[0] === count ? x : slice(x, 0, 0, count))
+
+const scalesOf = (name: string, scales: Scales, blocks: number): ScaleInputs => {
+  const absmaxName = `${name}.absmax`
+  if (scales.kind === "float32") {
+    return { inputs: [{ name: absmaxName, dtype: "float32", shape: [blocks, 1], data: scales.absmax }], absmax: ([absmax]) => absmax! }
+  }
+  const { q8, nested, codes, offset, blockSize } = scales
+  const [rows, length] = [nested.length, nested.length * blockSize]
+  return {
+    inputs: [
+      { name: absmaxName, dtype: "uint8", shape: [length], data: padded(q8, length) },
+      { name: `${name}.nested_absmax`, dtype: "float32", shape: [rows, 1], data: nested }
+    ],
+    absmax: ([q, each], table) => {
+      const { graph } = q!
+      const units = gather(table(graph, codes, [codes.length]), cast(q!, "int32"))
+      const centred = reshape(mul(reshape(units, [rows, blockSize]), each!), [length])
+      return reshape(add(first(centred, blocks), graph.constant(offset, "float32", [])), [blocks, 1])
+    }
+  }
+}
+
+/**
+ * Held in 4 bits: packed bytes and scales, filled up to whole blocks. Value: codes[index] * absmax of the block, exactly as
+ * bitsandbytes computes it. Doubly quantised scales are worked out in the graph too, which adds a 64th to the work.
+ */
+export const quantized = (name: string, stored: QuantizedWeight): Frozen => {
+  const { quantType, packed, blockSize, shape, scales, codes, dtype, transposed } = stored
+  const count = sizeOf(shape)
+  const blocks = Math.ceil(count / blockSize)
+  const bytes = (blocks * blockSize) / 2
+  const { inputs: scaleInputs, absmax } = scalesOf(name, scales, blocks)
+  const inputs: readonly FrozenInput[] = [
+    { name: `${name}.packed`, dtype: "uint8", shape: [bytes], data: padded(packed, bytes) },
+    ...scaleInputs
+  ]
+  return {
+    name,
+    shape: transposed ? shape.toReversed() : shape,
+    form: `${quantType}${scales.kind === "double" ? " with double quantisation" : ""}`,
+    inputs,
+    value: ([indices, ...scale], table) => {
+      const { graph } = indices!
+      const units = gather(table(graph, pairTable(codes), [256, 2]), cast(indices!, "int32"))
+      const scaled = mul(reshape(units, [blocks, blockSize]), absmax(scale, table))
+      const value = reshape(first(reshape(scaled, [blocks * blockSize]), count), shape)
+      const rounded = dtype === "float32" ? value : cast(cast(value, dtype), "float32")
+      return transposed ? transpose(rounded) : rounded
+    },
+    bytes: total(inputs)
+  }
+}
+
+/** Tensors in the form that their weights have. */
+export const freeze = (parameters: readonly Pick<Parameter, "name" | "shape">[], weights: Weights): readonly Frozen[] =>
+  parameters.map(({ name, shape }) => {
+    const stored = weights.quantized?.(name)
+    return stored === undefined ? plain(name, shape, weights.read(name)) : quantized(name, stored)
+  })
+
+/** Adds the inputs of frozen tensors to a graph. The value of one is made anew at each call, by name; undefined: no such tensor. */
+export const frozenValues = (graph: Graph, frozen: readonly Frozen[]): ((name: string) => Value | undefined) => {
+  const tables = new Map<Float32Array, Value>()
+  const table: Table = (builder, data, shape) => {
+    const known = tables.get(data) ?? builder.constant(data, "float32", shape)
+    tables.set(data, known)
+    return known
+  }
+  const makers = new Map(
+    frozen.map(({ name, inputs, value }) => {
+      const values = inputs.map((input) => graph.input(input.name, input.dtype, input.shape))
+      return [name, () => value(values, table)] as const
+    })
+  )
+  return (name) => makers.get(name)?.()
+}
+
+/** What a session is fed with for them. */
+export const frozenFeeds = (frozen: readonly Frozen[]): Feeds =>
+  Object.fromEntries(frozen.flatMap(({ inputs }) => inputs.map(({ name, data }) => [name, data] as const)))
