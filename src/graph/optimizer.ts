@@ -59,6 +59,10 @@ export const adamw = ({ p, m, v }: Moments, g: number, f: AdamWFactors, clip = 1
 /** Factor that brings a gradient of global L2 norm `norm` down to `max`, as torch.nn.utils.clip_grad_norm_; max 0 = no clipping. */
 export const clipFactor = (norm: number, max: number): number => (max > 0 ? Math.min(1, max / (norm + 1e-6)) : 1)
 
+/** Gradient of the penalty lambda/2 (p - p0)^2 added to g. */
+export const pull = (g: number, p: number, p0: number, lambda: number, round = (x: number): number => x): number =>
+  round(g + round(round(lambda) * round(p - p0)))
+
 /** Sum of squares in float64, in the kernel's order: lane k takes the elements k, k + 4 …; then (0 + 2) + (1 + 3). */
 export const sumSquares = (values: Float32Array): number => {
   const lanes = [0, 0, 0, 0]

@@ -8,7 +8,7 @@ import { BatchRunner, type RunnerOptions } from "./BatchRunner.ts"
 import { frozenFeeds } from "./Frozen.ts"
 import type { ParamStore } from "./ParamStore.ts"
 import { RandomArrays } from "./RandomArrays.ts"
-import { isRegularized, noRegularization, type Regularization } from "./regularize.ts"
+import { isRandom, noRegularization, type Regularization } from "./regularize.ts"
 import { lossGraph, names } from "./TrainGraph.ts"
 import type { Learner } from "./Trainer.ts"
 
@@ -45,8 +45,8 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const shapes = chooseShapes(needs.flat())
   const kind = { packed: packLength !== undefined, regularization }
   // The forward graphs alone tell how large the random inputs are.
-  const isRandom = isRegularized(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
-  const inputs = isRandom ? shapes.flatMap((shape) => lossGraph(model, options, batchSize, shape, { training: false, ...kind }).random) : []
+  const draws = isRandom(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
+  const inputs = draws ? shapes.flatMap((shape) => lossGraph(model, options, batchSize, shape, { training: false, ...kind }).random) : []
   const random = new RandomArrays({ seed, rows, sizes, batchSize }, inputs)
   const trainers = lazily((shape: BatchShape) => BatchRunner.create({ ...options, parameters }, shape, { ...kind, random }))
   const readers = lazily((shape: BatchShape) => BatchRunner.create({ ...options, parameters }, shape))

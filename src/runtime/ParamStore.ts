@@ -26,22 +26,25 @@ interface Slot {
   readonly group: ArrayGroup
 }
 
-/** State of all trainable tensors, zeroed at first: 16 bytes per value, 20 with an accumulation buffer. */
+/** State of all trainable tensors, zeroed at first: 16 bytes per value, 4 more with an accumulation buffer, and 4 with the initial weights. */
 export class ParamStore {
   readonly trainables: readonly Trainable[]
   readonly #slots: readonly Slot[]
   readonly #accumulates: boolean
+  /** Which array holds the initial weights. */
+  readonly #anchor: number | undefined
 
-  /** `accumulates`: whether a step sums the gradients of several micro-batches. */
-  constructor(specs: readonly TrainableSpec[], accumulates: boolean) {
+  /** `accumulates`: whether a step sums the gradients of several micro-batches; `anchored`: whether initial weights are kept. */
+  constructor(specs: readonly TrainableSpec[], accumulates: boolean, anchored = false) {
     const sizes = specs.map((spec) => spec.shape.reduce((product, n) => product * n, 1))
-    const groups = sharedArrays(sizes, accumulates ? 5 : 4)
+    const groups = sharedArrays(sizes, 4 + Number(accumulates) + Number(anchored))
     this.#slots = specs.map((spec, i) => {
       const group = groups[i] as ArrayGroup
       const [p, g, m, v] = group.arrays as [Float32Array, Float32Array, Float32Array, Float32Array]
       return { trainable: { ...spec, p, g, m, v }, group }
     })
     this.#accumulates = accumulates
+    this.#anchor = anchored ? 4 + Number(accumulates) : undefined
     this.trainables = this.#slots.map((slot) => slot.trainable)
   }
 
@@ -56,6 +59,21 @@ export class ParamStore {
     for (const { group } of this.#slots) {
       if (first) (group.arrays[4] as Float32Array).fill(0)
       group.kernels.accumulate(group.addresses[4] as number, group.addresses[1] as number, group.bytes)
+    }
+  }
+
+  /** Keeps the weights as they are now as the initial ones. */
+  anchor(): void {
+    if (this.#anchor === undefined) return
+    for (const { trainable, group } of this.#slots) (group.arrays[this.#anchor] as Float32Array).set(trainable.p)
+  }
+
+  /** Adds the gradient of lambda/2 ||w - w0||^2, w0 the initial weights, to the step's. */
+  pull(lambda: number): void {
+    if (this.#anchor === undefined) return
+    for (const { group } of this.#slots) {
+      const [p, p0] = [group.addresses[0] as number, group.addresses[this.#anchor] as number]
+      group.kernels.pull(this.#gradient(group), p, p0, group.bytes, lambda)
     }
   }
 

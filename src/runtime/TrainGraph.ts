@@ -68,7 +68,7 @@ export const lossGraph = (
   const place = (name: string): Value => graph.input(name, "int64", [rows, shape.length])
   const packing = packed ? { packing: { positions: place(names.within), segments: place(names.segments) } } : {}
   const { logits } = model.build(graph, { inputIds, param, select, hooks, ...packing })
-  const loss = crossEntropy(logits, targets, weights)
+  const loss = crossEntropy(logits, targets, weights, regularization?.labelSmoothingFactor)
   graph.output(names.nll, loss.sum)
   if (training) {
     const scaled = mul(loss.sum, graph.input(names.scale, "float32", []))

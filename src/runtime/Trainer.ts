@@ -30,6 +30,8 @@ export interface TrainerOptions {
   readonly earlyStoppingPatience?: number
   readonly earlyStoppingThreshold: number
   readonly loggingSteps: number
+  /** Default 0; above, the store must be an anchored one. */
+  readonly l2ToBase?: number
 }
 
 /** Computes losses and gradients of rows, by their numbers. */
@@ -170,6 +172,7 @@ const optimizerStep = async (
     store.accumulate(micro === 0)
     if (micro === 0) faultPoint("mid-accumulation")
   }
+  if (options.l2ToBase !== undefined && options.l2ToBase > 0) store.pull(options.l2ToBase)
   const gradNorm = store.gradNorm()
   if (!Number.isFinite(gradNorm)) throw diverged(host, step, `the gradient norm of step ${step + 1} is ${gradNorm}`, group.flat())
   store.update(

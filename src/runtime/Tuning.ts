@@ -65,6 +65,8 @@ export interface Tuned {
 export interface TuneOptions {
   /** A step sums several micro-batches. */
   readonly accumulates: boolean
+  /** The training pulls the weights towards the initial ones, which are kept then. */
+  readonly anchored?: boolean
   /** Of an adapter's fresh tensors. */
   readonly seed: number
   /** The adapter's tensors to begin with, instead of fresh ones. */
@@ -72,11 +74,12 @@ export interface TuneOptions {
 }
 
 /** Reads the base's weights: those of baseOf. @throws DataError where weights in 4 bits would be trained */
-export const tune = (tuning: Tuning, weights: Weights, { accumulates, seed, start }: TuneOptions): Tuned => {
+export const tune = (tuning: Tuning, weights: Weights, { accumulates, anchored, seed, start }: TuneOptions): Tuned => {
   refuseFourBit(tuning.trainables, weights)
-  const store = new ParamStore(tuning.trainables, accumulates)
+  const store = new ParamStore(tuning.trainables, accumulates, anchored)
   const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights
   for (const { name, p } of store.trainables) initial.read(name, p)
+  store.anchor()
   return { tuning, store, frozen: freeze(tuning.frozen, weights) }
 }
 

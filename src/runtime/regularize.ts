@@ -12,11 +12,19 @@ export interface Regularization {
   readonly residualDropout: number
   readonly embeddingDropout: number
   readonly neftuneNoiseAlpha: number
+  readonly labelSmoothingFactor: number
 }
 
-export const noRegularization: Regularization = { attentionDropout: 0, residualDropout: 0, embeddingDropout: 0, neftuneNoiseAlpha: 0 }
+export const noRegularization: Regularization = {
+  attentionDropout: 0,
+  residualDropout: 0,
+  embeddingDropout: 0,
+  neftuneNoiseAlpha: 0,
+  labelSmoothingFactor: 0
+}
 
-export const isRegularized = (r: Regularization): boolean =>
+/** Whether graphs read random numbers for it. */
+export const isRandom = (r: Regularization): boolean =>
   [r.attentionDropout, r.residualDropout, r.embeddingDropout, r.neftuneNoiseAlpha].some((amount) => amount > 0)
 
 /** An array of random numbers that a graph reads. */

@@ -37,6 +37,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     say(`rows of up to ${longest} tokens go beyond the model's max_position_embeddings, ${model.config.max_position_embeddings}`, "warning")
   const tuned = tune(tuning, baseOf(model, weights, config.method), {
     accumulates: config.gradientAccumulationSteps > 1,
+    anchored: config.l2ToBase > 0,
     seed: seedOf(config.method, config.seed)
   })
   const parameters = countParameters(tuned)

@@ -58,6 +58,16 @@ export const TrainConfig = Schema.Struct({
     0,
     "noise on the embedded tokens while training (NEFTune): uniform within alpha / sqrt(tokens of the row x hidden_size)"
   ),
+  labelSmoothingFactor: field(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.99 })),
+    0,
+    "share of each target that is spread evenly over the vocabulary; the training loss is then the smoothed one, the validation loss is not"
+  ),
+  l2ToBase: field(
+    NotNegative,
+    0,
+    "lambda: adds lambda/2 x the squared distance of the trained weights from those that training starts from; keeps these in memory, 4 bytes a value"
+  ),
   evalSteps: optional(PositiveInt, "validate every so many steps; default: at the end of each epoch"),
   saveSteps: optional(PositiveInt, "save a checkpoint every so many steps; default: with each validation, or at the end of each epoch"),
   saveTotalLimit: field(PositiveInt, 2, "checkpoints kept: the newest ones and the best"),

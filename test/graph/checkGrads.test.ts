@@ -165,6 +165,12 @@ const cases: readonly GradCase[] = [
       const loss = crossEntropy(logits!, ids(graph, [2, 0, 4, 2]), graph.constant(Float64Array.of(1, 0.5, 0, 2), "float64", [4]))
       return [loss.sum, loss.tokenNll]
     }
+  },
+  {
+    name: "crossEntropy with smoothed labels",
+    shapes: [[4, 5]],
+    build: ([logits], graph) =>
+      crossEntropy(logits!, ids(graph, [2, 0, 4, 2]), graph.constant(Float64Array.of(1, 0.5, 0, 2), "float64", [4]), 0.2).sum
   }
 ]
 

@@ -1,6 +1,6 @@
 // The SIMD kernels give exactly the bytes of the reference arithmetic in graph/optimizer.ts rounded to float32.
 import { describe, expect, test } from "vitest"
-import { adamw, adamwFactors, sumSquares } from "#src/graph/optimizer.ts"
+import { adamw, adamwFactors, pull, sumSquares } from "#src/graph/optimizer.ts"
 import { ParamStore } from "#src/runtime/ParamStore.ts"
 import { sharedArrays, type ArrayGroup } from "#src/runtime/SharedArrays.ts"
 
@@ -75,6 +75,25 @@ test("accumulation adds micro-batches, and a new step begins at zero", () => {
     store.accumulate(first)
   }
   expect(store.gradNorm()).toBe(Math.sqrt(6 * 49))
+})
+
+test.each([false, true])("the pull adds lambda (w - w0) to the step's gradient, byte by byte (accumulating: %s)", (accumulates) => {
+  const store = new ParamStore(
+    sizes.map((n, i) => ({ name: `t${i}`, shape: [n], decay: false })),
+    accumulates,
+    true
+  )
+  store.trainables.forEach(({ p }, i) => p.set(numbers(p.length, i)))
+  store.anchor()
+  const expected = store.trainables.map(({ p, g }, i) => {
+    const initial = p.slice()
+    p.set(numbers(p.length, 50 + i))
+    g.set(numbers(g.length, 100 + i))
+    return g.map((x, k) => pull(x, p[k] as number, initial[k] as number, 0.3, Math.fround))
+  })
+  store.accumulate(true)
+  store.pull(0.3)
+  expect(store.gradNorm()).toBe(Math.sqrt(expected.reduce((sum, g) => sum + sumSquares(g), 0)))
 })
 
 const u64 = (x: bigint): bigint => BigInt.asUintN(64, x)

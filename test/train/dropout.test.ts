@@ -108,8 +108,15 @@ describe.each([
   ["lora", { lora: { loraDropout: 0.2 } }],
   ["dora with the head", { lora: { loraDropout: 0.2, useDora: true, targetModules: ["q_proj", "down_proj", "lm_head"] as const } }],
   ["full", { full: true }]
-])("%s, everything dropped out and noise on", (_, method) => {
-  const everything = { ...method, attentionDropout: 0.1, residualDropout: 0.2, embeddingDropout: 0.3, neftuneNoiseAlpha: 5 }
+])("%s, everything dropped out, noise and smoothed labels", (_, method) => {
+  const everything = {
+    ...method,
+    labelSmoothingFactor: 0.1,
+    attentionDropout: 0.1,
+    residualDropout: 0.2,
+    embeddingDropout: 0.3,
+    neftuneNoiseAlpha: 5
+  }
   const step = async (cut: Setting) => {
     const learner = await learnerWith({ ...everything, ...cut })
     const sums = learner.store.trainables.map(({ g }) => new Float64Array(g.length))
@@ -133,6 +140,12 @@ describe.each([
       expect(Math.abs(cut.loss / whole.loss - 1)).toBeLessThan(1e-6)
     }
   })
+})
+
+test("smoothed labels change the training loss, not the validation loss", async () => {
+  const [smoothed, plain] = [await learnerWith({ labelSmoothingFactor: 0.2 }), await learnerWith({})]
+  expect(await smoothed.validation?.loss(members)).toBe(await plain.validation?.loss(members))
+  expect(await smoothed.gradients(members, 1, 0)).not.toBeCloseTo(await plain.gradients(members, 1, 0), 3)
 })
 
 test("a micro-batch without targets has no loss and no gradient", async () => {

@@ -12,16 +12,17 @@ afterAll(() => workspace.clear())
 /** Two shuffled epochs of three accumulated steps, validated and saved every second step. */
 const options = { batchSize: 4, gradientAccumulationSteps: 2, epochs: 2, learningRate: 0.02, weightDecay: 0.1, evalSteps: 2 } as const
 const lora = { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0.1, targetModules: "all-linear" } as const
-/** Everything that draws random numbers, over packed rows of one or two documents. */
+/** Everything that draws random numbers or needs the weights of the start, over packed rows of one or two documents. */
 const random = {
   ...{ batchSize: 2, packing: true, packLength: 40 },
-  ...{ attentionDropout: 0.1, residualDropout: 0.1, embeddingDropout: 0.1, neftuneNoiseAlpha: 5 }
+  ...{ attentionDropout: 0.1, residualDropout: 0.1, embeddingDropout: 0.1, neftuneNoiseAlpha: 5 },
+  ...{ labelSmoothingFactor: 0.1, l2ToBase: 0.1 }
 } as const
 const methods = {
   full: { method: { type: "full" } },
   "lora with dropout": { method: lora },
-  "full, packed, with dropout and noise": { method: { type: "full" }, ...random },
-  "lora, packed, with dropout and noise": { method: lora, ...random }
+  "full, packed, with all regularisation": { method: { type: "full" }, ...random },
+  "lora, packed, with all regularisation": { method: lora, ...random }
 } as const
 const points = [
   "mid-accumulation@1",

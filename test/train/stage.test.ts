@@ -74,6 +74,30 @@ test("lora writes a PEFT folder with the tokenizer and only trains the adapter",
   })
 })
 
+test.each([
+  ["full", {}],
+  ["lora", { method: lora }]
+])("l2ToBase keeps the weights of %s near those of the start", async (name, more) => {
+  const distance = async (l2ToBase: number): Promise<number> => {
+    const task = taskIn(workspace, `${name} ${l2ToBase}`, { ...options, ...more, l2ToBase, weightDecay: 0, maxGradNorm: 0 })
+    await runHere(task)
+    const file = join(task.workDir, "out", "model", name === "full" ? "model.safetensors" : "adapter_model.safetensors")
+    const trained = openTensorFile(file)
+    const base = openTensorFile(join(workspace.inputs["base"]?.path as string, "model.safetensors"))
+    // An adapter's B starts at zero.
+    const parts = [...trained].flatMap(([tensor, data]) => {
+      if (name !== "full" && !tensor.includes("lora_B")) return []
+      const start = base.get(tensor)
+      const from = start === undefined ? undefined : readTensor(start)
+      return [...readTensor(data).map((x, i) => x - (from?.[i] ?? 0))]
+    })
+    return Math.hypot(...parts)
+  }
+  const [free, pulled] = [await distance(0), await distance(10)]
+  expect(free).toBeGreaterThan(0)
+  expect(pulled).toBeLessThan(0.5 * free)
+})
+
 describe("the same bytes", () => {
   const dropout = { ...options, gradientAccumulationSteps: 2, method: { ...lora, loraDropout: 0.1 } }
   test.each([

@@ -61,6 +61,15 @@ export function accumulate(a: usize, b: usize, bytes: usize): void {
   for (let i: usize = 0; i < bytes; i += 16) v128.store(a + i, f32x4.add(v128.load(a + i), v128.load(b + i)))
 }
 
+/** g += lambda (p - p0) */
+export function pull(g: usize, p: usize, p0: usize, bytes: usize, lambda: f32): void {
+  const lambda4 = f32x4.splat(lambda)
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const away = f32x4.sub(v128.load(p + i), v128.load(p0 + i))
+    v128.store(g + i, f32x4.add(v128.load(g + i), f32x4.mul(lambda4, away)))
+  }
+}
+
 /** The finaliser of splitmix64. */
 function mix(x: u64): u64 {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9

@@ -22,6 +22,7 @@ export interface Kernels {
   ) => void
   readonly sumSquares: (a: number, bytes: number) => number
   readonly accumulate: (a: number, b: number, bytes: number) => void
+  readonly pull: (g: number, p: number, p0: number, bytes: number, lambda: number) => void
   readonly dropoutMask: (a: number, from: number, count: number, site: bigint, document: bigint, threshold: number, kept: number) => void
   readonly attentionMask: (
     a: number,
