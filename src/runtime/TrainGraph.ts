@@ -1,5 +1,6 @@
 // Builds the graph of one micro-batch of a static shape: forward, loss, and while training the gradients.
 import type { BatchShape } from "#src/batching/shapes.ts"
+import { DefinitionError } from "#src/domain/Errors.ts"
 import { gradients } from "#src/graph/autodiff.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import { crossEntropy } from "#src/graph/loss.ts"
@@ -65,6 +66,7 @@ export const lossGraph = (
   const random = regularization && randomized(graph, model, shape.targets, regularization, adapter?.dropout.share ?? 0)
   const own = adapter?.hooks({ param, ...(random === undefined ? {} : { dropout: random.adapterDropout }) }) ?? {}
   const hooks = random?.around(own) ?? own
+  if (packed && hooks.virtualTokens !== undefined) throw packedVirtualTokens()
   const place = (name: string): Value => graph.input(name, "int64", [rows, shape.length])
   const packing = packed ? { packing: { positions: place(names.within), segments: place(names.segments) } } : {}
   const { logits } = model.build(graph, { inputIds, param, select, hooks, ...packing })
@@ -80,3 +82,11 @@ export const lossGraph = (
   }
   return { graph, random: random?.inputs() ?? [] }
 }
+
+const packedVirtualTokens = (): DefinitionError =>
+  new DefinitionError({
+    message: "packing does not go together with a method that puts virtual tokens in front of a row",
+    where: "train.packing",
+    why: "they would stand in front of the row's first document only",
+    hint: "leave packing out; groupByLength: true saves padding too"
+  })

@@ -1,6 +1,10 @@
 // The train stage with packed rows and with rows grouped by length: what it refuses, and that nothing but the order changes.
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import type { Adapter } from "#src/adapters/Adapter.ts"
 import { DataError, DefinitionError } from "#src/domain/Errors.ts"
+import { loadModel } from "#src/models/load.ts"
+import { lossGraph } from "#src/runtime/TrainGraph.ts"
+import { tuningOf } from "#src/runtime/Tuning.ts"
 import { makeWorkspace, runHere, taskIn, weightsDigest, type Workspace } from "./workspace.ts"
 
 let workspace: Workspace
@@ -58,6 +62,22 @@ describe("refused", () => {
     expect(String(error)).toMatch(/rows are longer than packLength, 20/)
     expect((error as DataError).where).toMatch(/input train, rows row-\d+ \(2\d\)/)
     expect((error as DataError).hint).toMatch(/set packLength to 32/)
+  })
+
+  test("virtual tokens in front of packed rows", async () => {
+    const { model } = await loadModel(workspace.inputs["base"]?.path as string)
+    const tuning = tuningOf(model, { type: "full" }, 1e-3)
+    const adapter: Adapter = {
+      parameters: [],
+      replaces: new Map(),
+      dropout: { linears: [], share: 0 },
+      hooks: ({ param }) => ({ virtualTokens: param("model.embed_tokens.weight") }),
+      initial: (base) => base
+    }
+    const build = (packed: boolean) => () =>
+      lossGraph(model, { tuning: { ...tuning, adapter }, frozen: [] }, 2, { length: 16, targets: 16 }, { training: false, packed })
+    expect(build(true)).toThrow(DefinitionError)
+    expect(build(false)).not.toThrow()
   })
 
   test.each([
