@@ -15,7 +15,7 @@ import { validateKind } from "#stages/validate/stage.ts"
 /** For the config of a stage of one's own: the very Schema that anneal decodes with (another copy of effect would not fit it). */
 export * as Schema from "effect/Schema"
 export { full, ia3, lora, qlora } from "#src/adapters/options.ts"
-export { baseModel, defineStage, pipeline } from "#src/engine/define.ts"
+export { adapterFolder, baseModel, defineStage, pipeline } from "#src/engine/define.ts"
 export type { StageContext } from "#src/domain/StageContext.ts"
 export type { PipelineDef, Ref, StageResult } from "#src/domain/Pipeline.ts"
 
@@ -64,12 +64,23 @@ export const format = (
   return addStage<typeof formatKind.outputs>(formatKind, inputs, config, Object.fromEntries(given.map((part) => [part, "tokens"])))
 }
 
-/** Fine-tunes the base on the tokens' train part; validates on their validation part where there is one. */
+/**
+ * Fine-tunes the base on the tokens' train part; validates on their validation part where there is one. With `adapter` (another
+ * train stage's, or adapterFolder(…)) training goes on from its tensors; its base must be this one, its options the method's.
+ */
 export const train = (
-  inputs: { readonly tokens: { readonly train: Tokens; readonly validation?: Tokens }; readonly base: Ref<"base"> },
+  inputs: {
+    readonly tokens: { readonly train: Tokens; readonly validation?: Tokens }
+    readonly base: Ref<"base">
+    readonly adapter?: Ref<"model">
+  },
   config: Config<typeof trainKind> = {}
 ): Ref<"model"> =>
-  addStage<{ model: "model" }>(trainKind, { train: inputs.tokens.train, validation: inputs.tokens.validation, base: inputs.base }, config)
+  addStage<{ model: "model" }>(
+    trainKind,
+    { train: inputs.tokens.train, validation: inputs.tokens.validation, base: inputs.base, adapter: inputs.adapter },
+    config
+  )
 
 /** Scores the model and the untouched base on the same tokens. */
 export const evaluate = (

@@ -26,7 +26,12 @@ export const ModelInfo = Schema.Struct({
   /** The train stage's decoded config. */
   config: Schema.Json,
   /** Digests of the tokens artifacts. */
-  data: Schema.Struct({ train: Schema.String, validation: Schema.optionalKey(Schema.String) }),
+  data: Schema.Struct({
+    train: Schema.String,
+    validation: Schema.optionalKey(Schema.String),
+    /** Of the adapter that training went on from. */
+    adapter: Schema.optionalKey(Schema.String)
+  }),
   parameters: Schema.Struct({ trainable: Schema.Int, total: Schema.Int }),
   /** Optimizer steps made, and the step whose weights these are. */
   steps: Schema.Int,

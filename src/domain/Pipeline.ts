@@ -10,10 +10,13 @@ export interface Ref<K extends string = string> {
   readonly kind: K
 }
 
-/** A base model: a folder in Hugging Face layout, or one of the hub. One node, one digest, however many stages read it. */
+/**
+ * What comes from outside: a base model, a folder in Hugging Face layout or one of the hub, or an adapter over one ("model").
+ * One node, one digest, however many stages read it.
+ */
 export interface SourceDef {
   readonly id: string
-  readonly kind: "base"
+  readonly kind: "base" | "model"
   /** As written in the pipeline file or given by --set <id>.path=…: relative to the workspace folder, or "hf:org/name@revision". */
   readonly path: string
 }

@@ -101,6 +101,15 @@ export const baseModel = (path: string, options: { readonly id?: string } = {}):
   return { _tag: "Ref", stage: id, output: "base", kind: "base" }
 }
 
+/** A folder with an adapter in PEFT's format, made here or elsewhere, as a source node; its id is "adapter" unless given. */
+export const adapterFolder = (path: string, options: { readonly id?: string } = {}): Ref<"model"> => {
+  const id = options.id ?? "adapter"
+  if (path.startsWith("hf:"))
+    throw new DefinitionError({ message: `adapterFolder takes a folder, not ${path}`, hint: "download the adapter and give its folder" })
+  collector("adapterFolder").sources.push({ id, kind: "model", path })
+  return { _tag: "Ref", stage: id, output: "model", kind: "model" }
+}
+
 /**
  * Declares a pipeline. `id` names it in journals and on screen; the file's name is what the command line uses.
  * The function is called once, at once, and must only call stage constructors.

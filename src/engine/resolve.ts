@@ -93,7 +93,7 @@ const override = (pipeline: PipelineDef, [path, value]: readonly [string, unknow
   if (pipeline.sources.some((source) => source.id === id)) {
     if (steps.join(".") !== "path" || typeof value !== "string") {
       throw new UsageError({
-        message: `--set ${path}: a base model has only a path`,
+        message: `--set ${path}: a source has only a path`,
         hint: `write --set ${id}.path=<folder or hf:org/name>`
       })
     }

@@ -44,8 +44,8 @@ export const parseConfig = (text: string, where: string): HfConfig => {
   }
 }
 
-/** config.json for weights that are saved as plain float32, in the spelling that the source had. */
-export const formatConfig = (source: JsonObject): string => {
+/** config.json for weights that are saved plain in one type, in the spelling that the source had. */
+export const formatConfig = (source: JsonObject, dtype: "float32" | "float16" | "bfloat16" = "float32"): string => {
   const dtypeField = "torch_dtype" in source && !("dtype" in source) ? "torch_dtype" : "dtype"
-  return `${JSON.stringify({ ...withoutQuantization(source), [dtypeField]: "float32" }, null, 2)}\n`
+  return `${JSON.stringify({ ...withoutQuantization(source), [dtypeField]: dtype }, null, 2)}\n`
 }

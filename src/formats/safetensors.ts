@@ -110,19 +110,25 @@ export interface TensorShape {
   readonly shape: readonly number[]
 }
 
+/** Types that anneal writes: bytes of an element as above. */
+export type WrittenDType = "F32" | "F16" | "BF16"
+
 const byName = (a: TensorShape, b: TensorShape): number => (a.name < b.name ? -1 : 1)
 
 /**
- * The first part of a file that holds these float32 tensors (length field and header, padded to 8 bytes); their data follow
+ * The first part of a file that holds these tensors, all of one type (length field and header, padded to 8 bytes); their data follow
  * in the order of `tensors` of the result (by name). The same tensors always give the same bytes.
  */
-export const layout = (tensors: readonly TensorShape[]): { readonly head: Uint8Array; readonly tensors: readonly TensorShape[] } => {
+export const layout = (
+  tensors: readonly TensorShape[],
+  dtype: WrittenDType = "F32"
+): { readonly head: Uint8Array; readonly tensors: readonly TensorShape[] } => {
   const sorted = tensors.toSorted(byName)
   let at = 0
   const entries = sorted.map(({ name, shape }) => {
     const start = at
-    at += sizeOf({ dtype: "F32", shape })
-    return [name, { dtype: "F32", shape, data_offsets: [start, at] }]
+    at += sizeOf({ dtype, shape })
+    return [name, { dtype, shape, data_offsets: [start, at] }]
   })
   const json = new TextEncoder().encode(JSON.stringify({ __metadata__: { format: "pt" }, ...Object.fromEntries(entries) }))
   const head = new Uint8Array(lengthBytes + Math.ceil(json.length / 8) * 8).fill(0x20)

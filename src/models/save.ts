@@ -1,11 +1,20 @@
-// Writes a model folder in Hugging Face layout: config.json and model.safetensors, all tensors as float32.
+// Writes a model folder in Hugging Face layout: config.json and model.safetensors, all tensors in one type.
 import { join } from "node:path"
 import { formatConfig } from "#src/formats/hfConfig.ts"
 import type { Model, Weights } from "./Model.ts"
 import { writeTensorFile, writeText } from "./weights.ts"
 
+/** The types that a model can be saved in, under transformers' names. */
+export const savedDTypes = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const
+export type SavedDType = keyof typeof savedDTypes
+
 /** A tied weight is written once, as transformers does. The same tensors always give the same bytes. */
-export const saveModel = async (folder: string, model: Model, weights: Pick<Weights, "read">): Promise<void> => {
-  writeText(join(folder, "config.json"), formatConfig(model.configJson))
-  writeTensorFile(join(folder, "model.safetensors"), model.parameters, (name) => weights.read(name))
+export const saveModel = async (
+  folder: string,
+  model: Model,
+  weights: Pick<Weights, "read">,
+  dtype: SavedDType = "float32"
+): Promise<void> => {
+  writeText(join(folder, "config.json"), formatConfig(model.configJson, dtype))
+  writeTensorFile(join(folder, "model.safetensors"), model.parameters, (name) => weights.read(name), savedDTypes[dtype])
 }

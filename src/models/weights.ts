@@ -3,9 +3,9 @@
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DataError } from "#src/domain/Errors.ts"
-import { bfloat16ToFloat32, float16ToFloat32 } from "#src/formats/float16.ts"
+import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "#src/formats/float16.ts"
 import { headerLength, layout, lengthBytes, parseHeader } from "#src/formats/safetensors.ts"
-import type { TensorEntry, TensorShape } from "#src/formats/safetensors.ts"
+import type { TensorEntry, TensorShape, WrittenDType } from "#src/formats/safetensors.ts"
 import { parseShardIndex } from "#src/formats/shardIndex.ts"
 
 /** A tensor and the file that holds it. */
@@ -116,9 +116,17 @@ export const writeText = (path: string, text: string): void => {
   writeFileSync(path, text)
 }
 
-/** Writes a safetensors file of float32 tensors; `read` is asked for one at a time. */
-export const writeTensorFile = (path: string, tensors: readonly TensorShape[], read: (name: string) => Float32Array): void => {
-  const { head, tensors: order } = layout(tensors)
+/** What turns float32 values into 16-bit patterns. */
+const halfEncoders = { F16: float32ToFloat16, BF16: float32ToBfloat16 }
+
+/** Writes a safetensors file of tensors in one type, rounded to the nearest value; `read` is asked for one at a time. */
+export const writeTensorFile = (
+  path: string,
+  tensors: readonly TensorShape[],
+  read: (name: string) => Float32Array,
+  dtype: WrittenDType = "F32"
+): void => {
+  const { head, tensors: order } = layout(tensors, dtype)
   mkdirSync(dirname(path), { recursive: true })
   const file = openSync(path, "w")
   const write = (bytes: Uint8Array): void => {
@@ -128,9 +136,23 @@ export const writeTensorFile = (path: string, tensors: readonly TensorShape[], r
     write(head)
     for (const { name } of order) {
       const data = read(name)
-      write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      if (dtype === "F32") write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      else writeHalf(data, halfEncoders[dtype], write)
     }
   } finally {
     closeSync(file)
+  }
+}
+
+const writeHalf = (
+  data: Float32Array,
+  encode: (values: Float32Array, into: Uint16Array) => void,
+  write: (bytes: Uint8Array) => void
+): void => {
+  const bits = new Uint16Array(Math.min(data.length, chunkBytes / 2))
+  for (let at = 0; at < data.length; at += bits.length) {
+    const part = data.subarray(at, at + bits.length)
+    encode(part, bits.subarray(0, part.length))
+    write(new Uint8Array(bits.buffer, 0, 2 * part.length))
   }
 }

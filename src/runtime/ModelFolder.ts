@@ -23,6 +23,9 @@ export const completeModelFolder = async (folder: string, base: string, info: Mo
   await writeFile(join(folder, modelInfoFile), `${JSON.stringify(Schema.encodeSync(ModelInfo)(info), undefined, 2)}\n`)
 }
 
+/** Whether a folder holds an adapter in PEFT's format. */
+export const isAdapterFolder = (folder: string): boolean => existsSync(join(folder, "adapter_config.json"))
+
 /** anneal.json of a model folder; undefined where it was not trained by anneal. */
 export const readModelInfo = async (folder: string): Promise<ModelInfo | undefined> => {
   const path = join(folder, modelInfoFile)

@@ -83,6 +83,7 @@ const provenance = ({ info, digests }: Card): readonly (readonly string[])[] => 
   ["base", info.base.digest],
   ["training tokens", info.data.train],
   ...(info.data.validation === undefined ? [] : [["validation tokens", info.data.validation]]),
+  ...(info.data.adapter === undefined ? [] : [["adapter to begin with", info.data.adapter]]),
   ["tokenizer", info.tokens.tokenizerDigest],
   ["model", digests.model],
   ["scores", digests.scores]

@@ -19,15 +19,18 @@ import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { arrange, checkedPart, checkOptions, packLengthOf } from "./preflight.ts"
 import { saveResult } from "./result.ts"
 import type { TrainConfig } from "./stage.ts"
+import { startFrom } from "./start.ts"
 
 export const run = async (context: StageContext<TrainConfig>): Promise<StageResult> => {
   const { config, emit } = context
-  const inputs = context.inputs as Readonly<Record<"train" | "base", InputArtifact>> & { readonly validation?: InputArtifact }
+  const inputs = context.inputs as Readonly<Record<"train" | "base", InputArtifact>> &
+    Partial<Record<"validation" | "adapter", InputArtifact>>
   const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
 
   checkOptions(config, inputs.validation !== undefined)
   const { model, weights } = await loadStart(inputs.base.path, config)
   const tuning = tuningOf(model, config.method, config.learningRate)
+  const start = inputs.adapter && (await startFrom(inputs.adapter, inputs.base, model, config))
   const table = await readTokens(inputs.train.path)
   const part = checkedPart("train", table, model.vocabSize)
   const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), model.vocabSize)
@@ -35,10 +38,12 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
   if (longest > model.config.max_position_embeddings)
     say(`rows of up to ${longest} tokens go beyond the model's max_position_embeddings, ${model.config.max_position_embeddings}`, "warning")
-  const tuned = tune(tuning, baseOf(model, weights, config.method), {
+  const under = start?.overBase(weights) ?? weights
+  const tuned = tune(tuning, baseOf(model, under, config.method), {
     accumulates: config.gradientAccumulationSteps > 1,
     anchored: config.l2ToBase > 0,
-    seed: seedOf(config.method, config.seed)
+    seed: seedOf(config.method, config.seed),
+    ...(start === undefined ? {} : { start: start.weights })
   })
   const parameters = countParameters(tuned)
   say(parameterLine(parameters))
@@ -72,7 +77,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const folder = context.output("model")
   const { digest, hub } = inputs.base
   const base: ModelInfo["base"] = { path: workspacePath(inputs.base.path), digest, ...(hub === undefined ? {} : { hub }) }
-  await saveResult(folder, model, config.method, tuned.store, weights, baseName(base))
+  await saveResult(folder, model, config.method, tuned.store, under, baseName(base))
   const { loggingSteps: _, ...kept } = config
   await completeModelFolder(folder, inputs.base.path, {
     version: 1,
@@ -81,7 +86,11 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     ...quantization(config),
     tokens: table.meta,
     config: kept as ModelInfo["config"],
-    data: { train: inputs.train.digest, ...(inputs.validation === undefined ? {} : { validation: inputs.validation.digest }) },
+    data: {
+      train: inputs.train.digest,
+      ...(inputs.validation === undefined ? {} : { validation: inputs.validation.digest }),
+      ...(inputs.adapter === undefined ? {} : { adapter: inputs.adapter.digest })
+    },
     parameters,
     steps: trained.state.step,
     modelStep: trained.modelStep,

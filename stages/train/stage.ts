@@ -90,7 +90,7 @@ export const trainKind = stageKind({
   kind: "train",
   version: 1,
   config: TrainConfig,
-  inputs: { train: "tokens", validation: "tokens?", base: "base" },
+  inputs: { train: "tokens", validation: "tokens?", base: "base", adapter: "model?" },
   outputs: { model: "model" },
   executionOnly: ["loggingSteps"],
   facts: (config: TrainConfig) => runtimeFacts(config),

@@ -28,7 +28,12 @@ const casesOf = ({ linears, targets, embedding, head, config }: Model): Readonly
     plain: {},
     all_linear: { targetModules: "all-linear" },
     regex: { targetModules: `.*\\.0\\..*${second}`, initLoraWeights: false },
-    patterns: { targetModules: [first, second], rankPattern: { [second]: 3 }, alphaPattern: { [`.*\\.1\\..*${first}`]: 5 }, useRslora: true },
+    patterns: {
+      targetModules: [first, second],
+      rankPattern: { [second]: 3 },
+      alphaPattern: { [`.*\\.1\\..*${first}`]: 5 },
+      useRslora: true
+    },
     layers: { layersToTransform: [1], initLoraWeights: "gaussian" },
     excluded: { targetModules: "all-linear", excludeModules: [second] },
     dora: { targetModules: "all-linear", useDora: true, bias: "lora_only" },
@@ -38,7 +43,10 @@ const casesOf = ({ linears, targets, embedding, head, config }: Model): Readonly
     dora_head: { targetModules: [first, head.path], useDora: true },
     saved_head: { modulesToSave: [head.path] },
     saved_both: { modulesToSave: outer },
-    saved_norms: { targetModules: [first], modulesToSave: ["norm", ...(targets.lora.includes("c_attn") ? ["ln_f"] : [])].slice(-1) as [string] },
+    saved_norms: {
+      targetModules: [first],
+      modulesToSave: ["norm", ...(targets.lora.includes("c_attn") ? ["ln_f"] : [])].slice(-1) as [string]
+    },
     ...(config.tie_word_embeddings ? { saved_tied: { modulesToSave: outer, ensureWeightTying: true } } : {})
   }
 }
@@ -80,7 +88,10 @@ for (const [i, from] of bases.entries()) {
   const base = initialWeights({ ...model, parameters: model.parameters.map((each) => ({ ...each, init: randomInit(each.init) })) }, 3)
   const at = join(folder, String(i))
   await saveModel(join(at, "base"), model, base)
-  const methods = [...Object.entries(casesOf(model)).map(([name, options]) => [name, lora({ r: 4, ...options })] as const), ["ia3", ia3()] as const]
+  const methods = [
+    ...Object.entries(casesOf(model)).map(([name, options]) => [name, lora({ r: 4, ...options })] as const),
+    ["ia3", ia3()] as const
+  ]
   for (const [name, method] of methods) {
     const config = configOf(model, decode(method) as AdapterMethod, join(at, "base"))
     const adapter = adapterOf(model, config)
