@@ -1,9 +1,9 @@
 // Speed and memory of the training step beside the bare time of its own matrix products:
-//   node --conditions=source bench/train.ts [tiny|small] [full|lora] [threads]
+//   node --conditions=source bench/train.ts [tiny|small] [full|lora|qlora] [threads]
 // Each case runs in a process of its own, so that its peak memory is its own; step and bare list take turns in it.
 import { spawnSync } from "node:child_process"
 import * as Schema from "effect/Schema"
-import { lora, LoraMethod, type Method } from "#src/adapters/options.ts"
+import { lora, LoraMethod, type Method, qlora, QloraMethod } from "#src/adapters/options.ts"
 import type { Order } from "#src/batching/order.ts"
 import { parseConfig } from "#src/formats/hfConfig.ts"
 import { Graph } from "#src/graph/Graph.ts"
@@ -17,7 +17,7 @@ import { initialWeights } from "#src/models/initialWeights.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { Session } from "#src/runtime/Session.ts"
 import { lossGraph } from "#src/runtime/TrainGraph.ts"
-import { tune, tuningOf } from "#src/runtime/Tuning.ts"
+import { baseOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 
 const shapes = {
   tiny: { vocab: 512, hidden: 256, layers: 4, heads: 4, inner: 688, rows: 8, length: 128, rounds: 15 },
@@ -25,7 +25,8 @@ const shapes = {
 }
 const methods: Record<string, Method> = {
   full: { type: "full" },
-  lora: Schema.decodeSync(LoraMethod)(lora({ loraAlpha: 16, targetModules: "all-linear" }))
+  lora: Schema.decodeSync(LoraMethod)(lora({ loraAlpha: 16, targetModules: "all-linear" })),
+  qlora: Schema.decodeSync(QloraMethod)(qlora({ loraAlpha: 16, targetModules: "all-linear" }))
 }
 const adamw = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 }
 
@@ -79,7 +80,8 @@ const measure = async (shapeName: keyof typeof shapes, methodName: string, threa
     tie_word_embeddings: false
   }
   const model = modelOf(parseConfig(JSON.stringify(config), "bench"), "bench")
-  const tuned = tune(tuningOf(model, methods[methodName] as Method, 1e-3), initialWeights(model, 1), { accumulates: false, seed: 1 })
+  const method = methods[methodName] as Method
+  const tuned = tune(tuningOf(model, method, 1e-3), baseOf(model, initialWeights(model, 1), method), { accumulates: false, seed: 1 })
   const members = Array.from({ length: rows }, (_, row) => row)
   const tokens = Int32Array.from({ length: rows * (length + 1) }, (_, i) => (i * 7919 + ((i * i) % 131)) % vocab)
   const table = {

@@ -2,7 +2,17 @@
 import type { Infer } from "./infer/check.ts"
 import { binary, cast, compare, gelu, identity, unary, where } from "./infer/elementwise.ts"
 import { concat, constantOfShape, expand, reduce, reshape, slice, split, transpose } from "./infer/shape.ts"
-import { gather, gatherElements, matMul, rmsNorm, rotaryEmbedding, scatterElements, softmax, softmaxCrossEntropy } from "./infer/tensor.ts"
+import {
+  dequantize4Bit,
+  gather,
+  gatherElements,
+  matMul,
+  rmsNorm,
+  rotaryEmbedding,
+  scatterElements,
+  softmax,
+  softmaxCrossEntropy
+} from "./infer/tensor.ts"
 import type { OpName, OpTable } from "./op.ts"
 import type { Type } from "./Type.ts"
 
@@ -42,6 +52,7 @@ const table: { readonly [K in OpName]: Infer<K> } = {
   ScatterElements: scatterElements,
   Softmax: softmax,
   LogSoftmax: softmax,
+  Dequantize4Bit: dequantize4Bit,
   SimplifiedLayerNormalization: rmsNorm,
   RotaryEmbedding: rotaryEmbedding,
   Silu: unary,

@@ -56,6 +56,11 @@ export interface OpTable {
   ScatterElements: Axis & { readonly reduction: "none" | "add" }
   Softmax: Axis
   LogSoftmax: Axis
+  /**
+   * bitsandbytes' 4-bit form. inputs: packed uint8 [count / 2 rounded up to whole blocks], absmax float32 [blocks, 1], pairs float32
+   * [256, 2]: the two values of each byte. `quantType`: the pairs are those of this code, for which there is a kernel.
+   */
+  Dequantize4Bit: { readonly shape: Shape; readonly blockSize: number; readonly quantType?: "nf4" | "fp4" }
   /** inputs: x [..., D], scale [D]; outputs: y, 1 / rms [..., 1]. */
   SimplifiedLayerNormalization: { readonly epsilon: number }
   /** inputs: x [B,H,T,hd], positions int64 [B,T], cos and sin [maxPosition, hd/2]; halves are rotated (x1|x2), not pairs. */

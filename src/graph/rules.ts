@@ -44,6 +44,7 @@ export const rules: { readonly [K in OpName]: Rule<K> | "none" } = {
   ScatterElements: index.scatterElementsRule,
   Softmax: nn.softmaxRule,
   LogSoftmax: nn.logSoftmaxRule,
+  Dequantize4Bit: "none",
   SimplifiedLayerNormalization: nn.rmsNormRule,
   RotaryEmbedding: nn.rotaryEmbeddingRule,
   Silu: nn.siluRule,

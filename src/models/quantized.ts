@@ -98,14 +98,14 @@ const expectBytes = (tensor: StoredTensor, bytes: number): StoredTensor => {
   })
 }
 
-const readQuantized = ({ quantType, blockSize, shape, dtype, nested: state }: QuantState, parts: Parts): Quantized => {
+const readQuantized = ({ quantType, blockSize, shape, nested: state }: QuantState, parts: Parts): Quantized => {
   const { nested, nestedCodes } = parts
   const scales: Scales =
     state === undefined || nested === undefined || nestedCodes === undefined
       ? { kind: "float32", absmax: readTensor(parts.absmax) }
       : { kind: "double", q8: readBytes(parts.absmax), codes: readTensor(nestedCodes), nested: readTensor(nested), ...state }
   const codes = ownCodes(quantType, readTensor(parts.codes))
-  return { quantType, blockSize, shape, dtype, codes, scales, packed: readBytes(parts.packed) }
+  return { quantType, blockSize, shape, codes, scales, packed: readBytes(parts.packed) }
 }
 
 /** [rows, columns] row-major to [columns, rows]. */

@@ -1,9 +1,10 @@
 // Tensors that are not trained, in the form in which they lie in memory: what a session is fed with for each, and the nodes that make
 // its float32 value. A new form is one more function that gives a Frozen.
+import { codesOf } from "#src/formats/bitsandbytes/codes.ts"
 import { type QuantizedWeight, type Scales, sizeOf } from "#src/formats/bitsandbytes/quantized.ts"
 import type { Graph } from "#src/graph/Graph.ts"
 import { add, cast, mul } from "#src/graph/ops/elementwise.ts"
-import { gather } from "#src/graph/ops/index.ts"
+import { dequantize4Bit, gather } from "#src/graph/ops/index.ts"
 import { reshape, slice, transpose } from "#src/graph/ops/shape.ts"
 import type { DType, Shape, TypedArray } from "#src/graph/Type.ts"
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
@@ -100,7 +101,7 @@ const scalesOf = (name: string, scales: Scales, blocks: number): ScaleInputs => 
  * bitsandbytes computes it. Doubly quantised scales are worked out in the graph too, which adds a 64th to the work.
  */
 export const quantized = (name: string, stored: QuantizedWeight): Frozen => {
-  const { quantType, packed, blockSize, shape, scales, codes, dtype, transposed } = stored
+  const { quantType, packed, blockSize, shape, scales, codes, transposed } = stored
   const count = sizeOf(shape)
   const blocks = Math.ceil(count / blockSize)
   const bytes = (blocks * blockSize) / 2
@@ -115,12 +116,10 @@ export const quantized = (name: string, stored: QuantizedWeight): Frozen => {
     form: `${quantType}${scales.kind === "double" ? " with double quantisation" : ""}`,
     inputs,
     value: ([indices, ...scale], table) => {
-      const { graph } = indices!
-      const units = gather(table(graph, pairTable(codes), [256, 2]), cast(indices!, "int32"))
-      const scaled = mul(reshape(units, [blocks, blockSize]), absmax(scale, table))
-      const value = reshape(first(reshape(scaled, [blocks * blockSize]), count), shape)
-      const rounded = dtype === "float32" ? value : cast(cast(value, dtype), "float32")
-      return transposed ? transpose(rounded) : rounded
+      const pairs = table(indices!.graph, pairTable(codes), [256, 2])
+      const kernel = codes === codesOf[quantType] ? { quantType } : {}
+      const value = dequantize4Bit(indices!, absmax(scale, table), pairs, { shape, blockSize, ...kernel })
+      return transposed ? transpose(value) : value
     },
     bytes: total(inputs)
   }

@@ -30,7 +30,6 @@ describe.skipIf(!hasShared).each(cases)("%s, %s", (name, type) => {
     expect(ours.packed).toEqual(bytes(`${name}.${type}.packed`))
     expect(ours.scales).toEqual({ kind: "float32", absmax: floats(`${name}.${type}.absmax`) })
     expect(dequantize(ours)).toEqual(floats(`${name}.${type}.dequant_f32`))
-    expect(dequantize({ ...ours, dtype: "bfloat16" })).toEqual(floats(`${name}.${type}.dequant_bf16`))
   })
 
   test("double quantisation: nearest codes; the stored form gives the library's values", () => {

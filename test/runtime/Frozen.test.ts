@@ -2,8 +2,13 @@
 import { describe, expect, test } from "vitest"
 import { normal } from "#src/domain/random.ts"
 import { quantize } from "#src/formats/bitsandbytes/quantize.ts"
-import { dequantize, type Quantized } from "#src/formats/bitsandbytes/quantized.ts"
+import { dequantize } from "#src/formats/bitsandbytes/quantized.ts"
+import { gradients } from "#src/graph/autodiff.ts"
 import { Graph } from "#src/graph/Graph.ts"
+import { lower } from "#src/graph/onnx/lower.ts"
+import { mul } from "#src/graph/ops/elementwise.ts"
+import { matMul } from "#src/graph/ops/matmul.ts"
+import { reduceSum } from "#src/graph/ops/reduce.ts"
 import { type Frozen, frozenFeeds, frozenValues, plain, quantized } from "#src/runtime/Frozen.ts"
 import { runGraph } from "../graph/runGraph.ts"
 
@@ -29,10 +34,8 @@ describe.each(forms)("%j", (options) => {
     ["more than one nested block", [200, 260]]
   ] as const)("%s", async (_, shape) => {
     const stored = quantize(values(shape[0] * shape[1], 1), shape, options, "w")
-    const rounded = (["float32", "bfloat16", "float16"] as const).map((dtype): Quantized => ({ ...stored, dtype }))
-    const frozen = rounded.map((each) => quantized(each.dtype, { ...each, transposed: false }))
-    const { results } = await valuesOf(frozen)
-    for (const each of rounded) expect(results[`value.${each.dtype}`], each.dtype).toEqual(dequantize(each))
+    const { results } = await valuesOf([quantized("w", { ...stored, transposed: false })])
+    expect(results["value.w"]).toEqual(dequantize(stored))
   })
 
   test("[out, in] for a layer that is used as [in, out]", async () => {
@@ -42,6 +45,28 @@ describe.each(forms)("%j", (options) => {
     const rows = dequantize(stored)
     const { results } = await valuesOf([frozen])
     expect(results["value.w"]).toEqual(Float32Array.from({ length: rows.length }, (_, i) => rows[(i % 48) * 64 + Math.floor(i / 48)]!))
+  })
+})
+
+describe.each(forms)("a linear layer over %j", (options) => {
+  test.each([
+    ["[out, in]", false],
+    ["[in, out]", true]
+  ] as const)("of a weight %s has the bits of one over plain values, and so has its gradient", async (_, transposed) => {
+    const stored = quantize(values(96 * 128, 4), [96, 128], options, "w")
+    const weight = quantized("w", { ...stored, transposed })
+    const run = async (frozen: Frozen, kernel: boolean) => {
+      const graph = new Graph()
+      const x = graph.input("x", "float32", [5, 128])
+      const y = matMul(x, frozenValues(graph, [frozen])("w")!, { transB: !transposed })
+      const [dx] = gradients(reduceSum(mul(y, y)), [x])
+      graph.output("y", y)
+      graph.output("dx", dx!)
+      expect(lower(graph).nodes.some(({ opType }) => opType === "MatMulBnb4")).toBe(kernel)
+      return runGraph(graph, { ...frozenFeeds([frozen]), x: values(5 * 128, 5) })
+    }
+    const { results } = await valuesOf([weight])
+    expect(await run(weight, true)).toEqual(await run(plain("w", weight.shape, results["value.w"] as Float32Array), false))
   })
 })
 

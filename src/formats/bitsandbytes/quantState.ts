@@ -10,6 +10,7 @@ const QuantTypeName = Schema.Literals(["nf4", "fp4"])
 const Fields = Schema.Struct({
   quant_type: QuantTypeName,
   blocksize: Size.check(Schema.isMultipleOf(2)),
+  /** What was quantised. The values are computed in float32 here, whatever it was, as bitsandbytes does for float32 activations. */
   dtype: Schema.Literals(["float32", "float16", "bfloat16"]),
   shape: Schema.NonEmptyArray(Size),
   nested_blocksize: Schema.optionalKey(Size),
@@ -20,7 +21,6 @@ const Fields = Schema.Struct({
 export interface QuantState {
   readonly quantType: QuantType
   readonly blockSize: number
-  readonly dtype: "float32" | "float16" | "bfloat16"
   readonly shape: readonly number[]
   /** Of doubly quantised scales. */
   readonly nested?: { readonly blockSize: number; readonly offset: number }
@@ -45,7 +45,6 @@ export const parseQuantState = (bytes: Uint8Array, where: string): QuantState =>
   return {
     quantType: fields.quant_type,
     blockSize: fields.blocksize,
-    dtype: fields.dtype,
     shape: fields.shape,
     ...(blockSize === undefined || offset === undefined ? {} : { nested: { blockSize, offset } })
   }

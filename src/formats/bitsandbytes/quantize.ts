@@ -81,5 +81,5 @@ export const quantize = (values: Float32Array, shape: readonly number[], options
   }
   if (count % 2 === 1) packed[packed.length - 1] = (packed.at(-1) as number) | codeOf(0)
   const scales: Scales = options.doubleQuant ? quantizeScales(absmax) : { kind: "float32", absmax }
-  return { quantType, blockSize, shape, codes: codesOf[quantType], packed, scales, dtype: "float32" }
+  return { quantType, blockSize, shape, codes: codesOf[quantType], packed, scales }
 }

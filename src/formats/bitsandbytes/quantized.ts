@@ -32,8 +32,6 @@ export interface Quantized {
   /** Two values a byte, the first one in the high half. */
   readonly packed: Uint8Array
   readonly scales: Scales
-  /** Values are rounded to this after scaling: bitsandbytes returns them in the type of the tensor that was quantised. */
-  readonly dtype: "float32" | "float16" | "bfloat16"
 }
 
 /** Of a layer. bitsandbytes holds [out, in]; a `transposed` layer has its weight as [in, out] (GPT-2's Conv1D). */
@@ -54,28 +52,14 @@ export const absmaxOf = (scales: Scales): Float32Array => {
   return Float32Array.from(q8, (q, i) => Math.fround((codes[q] as number) * (nested[Math.floor(i / blockSize)] as number)) + offset)
 }
 
-const roundBfloat16 = (values: Float32Array): void => {
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length)
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i] as number
-    words[i] = (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000
-  }
-}
-
-const roundFloat16 = (values: Float32Array): void => {
-  for (let i = 0; i < values.length; i++) values[i] = Math.f16round(values[i] as number)
-}
-
-/** The values: codes[index] * absmax of the block, rounded to `dtype`. Fills `into` where given. */
+/** The values: codes[index] * absmax of the block. Fills `into` where given. */
 export const dequantize = (quantized: Quantized, into: Float32Array = new Float32Array(sizeOf(quantized.shape))): Float32Array => {
-  const { packed, blockSize, codes, scales, dtype } = quantized
+  const { packed, blockSize, codes, scales } = quantized
   const absmax = absmaxOf(scales)
   for (let i = 0; i < into.length; i++) {
     const byte = packed[i >>> 1] as number
     into[i] = (codes[i & 1 ? byte & 15 : byte >>> 4] as number) * (absmax[Math.floor(i / blockSize)] as number)
   }
-  if (dtype === "bfloat16") roundBfloat16(into)
-  if (dtype === "float16") roundFloat16(into)
   return into
 }
 

@@ -1,5 +1,5 @@
 // Shape rules of matmuls, indexing and the neural-network ops.
-import { broadcast, sameShape } from "../Type.ts"
+import { broadcast, sameShape, sizeOf } from "../Type.ts"
 import type { Type } from "../Type.ts"
 import { expectAxis, expectCount, expectDType, expectFloat, expectSameDType, fail } from "./check.ts"
 import type { Infer } from "./check.ts"
@@ -50,6 +50,25 @@ export const scatterElements: Infer<"ScatterElements"> = (op, inputs, { axis }) 
   expectSameDType(op, inputs, [data, updates])
   if (!sameShape(indices.shape, updates.shape)) fail(op, inputs, "shape mismatch", "indices and updates must have the same shape")
   return [data]
+}
+
+export const dequantize4Bit: Infer<"Dequantize4Bit"> = (op, inputs, { shape, blockSize }) => {
+  expectCount(op, inputs, 3)
+  const [packed, absmax, pairs] = inputs as [Type, Type, Type]
+  expectDType(op, inputs, packed, "uint8")
+  expectDType(op, inputs, absmax, "float32")
+  expectDType(op, inputs, pairs, "float32")
+  const blocks = Math.ceil(sizeOf(shape) / blockSize)
+  const fits =
+    sameShape(packed.shape, [(blocks * blockSize) / 2]) && sameShape(absmax.shape, [blocks, 1]) && sameShape(pairs.shape, [256, 2])
+  if (!fits)
+    fail(
+      op,
+      inputs,
+      "shape mismatch",
+      `${blocks} blocks of ${blockSize}: packed [${(blocks * blockSize) / 2}], absmax [${blocks},1], pairs [256,2]`
+    )
+  return [{ dtype: "float32", shape }]
 }
 
 export const softmax: Infer<"Softmax" | "LogSoftmax"> = (op, inputs, { axis }) => {

@@ -4,6 +4,7 @@ import type { OpName, OpTable } from "../op.ts"
 import { orderNodes } from "../order.ts"
 import type { Node, Value } from "../Value.ts"
 import { Emitter, single } from "./Emitter.ts"
+import { dequantize, kernelOf } from "./fourBit.ts"
 import { dataTypes, irVersion, opsets } from "./Model.ts"
 import type { OnnxAttribute, OnnxModel } from "./Model.ts"
 
@@ -14,6 +15,8 @@ interface Lowering<K extends OpName> {
   /** Names of the node's inputs and outputs. */
   readonly x: readonly string[]
   readonly y: readonly string[]
+  /** The node that makes a value; undefined for inputs and constants. */
+  readonly maker: (value: Value) => Node | undefined
 }
 type Lower<K extends OpName> = (lowering: Lowering<K>) => void
 
@@ -35,8 +38,18 @@ const withShape: Lower<"Reshape" | "Expand"> = ({ emit, node, attributes, x, y }
 const reduce: Lower<"ReduceSum" | "ReduceMean" | "ReduceMax"> = ({ emit, node, attributes, x, y }) =>
   void emit.node(node.op, [...x, emit.ints(attributes.axes)], y, { keepdims: int(attributes.keepdims) })
 
-/** Gemm for matrices, FusedMatMul for batches: both read their operands transposed without a copy. */
-const matMul: Lower<"MatMul"> = ({ emit, node, attributes: { transA, transB, alpha }, x, y }) => {
+/**
+ * Gemm for matrices, FusedMatMul for batches: both read their operands transposed without a copy. A linear layer over a 4-bit weight
+ * has a kernel that dequantises it in passing, several times faster; its form without transB is wrong on CPU, so that gradients look the values up.
+ */
+const matMul: Lower<"MatMul"> = ({ emit, node, attributes: { transA, transB, alpha }, x, y, maker }) => {
+  const fourBit = kernelOf(node, maker)
+  if (fourBit !== undefined) {
+    const absmax = emit.node("Reshape", [emit.nameOf(fourBit.absmax), emit.ints([-1])], [`${y[0]}/absmax`])
+    const attributes = Object.fromEntries(Object.entries(fourBit.attributes).map(([name, value]) => [name, int(value)]))
+    emit.node("MatMulBnb4", [x[0]!, emit.nameOf(fourBit.packed), absmax], y, attributes, "com.microsoft")
+    return
+  }
   const flags = { transA: int(transA), transB: int(transB), alpha: float(alpha) }
   if (!transA && !transB && alpha === 1) emit.node("MatMul", x, y)
   else if (node.inputs.every((input) => input.shape.length === 2)) emit.node("Gemm", x, y, flags)
@@ -123,6 +136,7 @@ const table: { readonly [K in OpName]: Lower<K> } = {
     void emit.node("ScatterElements", x, y, { axis: int(attributes.axis), reduction: text(attributes.reduction) }),
   Softmax: withAxis,
   LogSoftmax: withAxis,
+  Dequantize4Bit: ({ emit, attributes, x, y }) => dequantize(emit, attributes, x, y[0]!),
   SimplifiedLayerNormalization: rmsNorm,
   RotaryEmbedding: rotaryEmbedding,
   Silu: ({ emit, node, x, y }) => {
@@ -141,11 +155,11 @@ const describe = (value: Value, name: string = value.name) => ({ name, dtype: va
 /** The ONNX model of a graph: nodes that an output needs, ordered; all inputs (a run feeds them by name), constants that are read. */
 export const lower = (graph: Graph): OnnxModel => {
   const emit = new Emitter()
-  const made = new Set(graph.nodes.flatMap((node) => node.outputs))
+  const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
   const renamed = new Set<Value>()
   const copies = graph.outputs.filter(({ name, value }) => {
     // An output that is an input, a constant or already an output under another name needs a node of its own.
-    if (!made.has(value) || renamed.has(value)) return true
+    if (!makers.has(value) || renamed.has(value)) return true
     renamed.add(value)
     emit.rename(value, name)
     return false
@@ -154,7 +168,14 @@ export const lower = (graph: Graph): OnnxModel => {
   for (const node of graph.nodes) {
     const lowering = table[node.op] as Lower<OpName>
     const names = (values: readonly Value[]) => values.map((value) => emit.nameOf(value))
-    lowering({ emit, node, attributes: node.attributes, x: names(node.inputs), y: names(node.outputs) })
+    lowering({
+      emit,
+      node,
+      attributes: node.attributes,
+      x: names(node.inputs),
+      y: names(node.outputs),
+      maker: (value) => makers.get(value)
+    })
   }
   for (const { name, value } of copies) emit.node("Identity", [emit.nameOf(value)], [name])
   const nodes = orderNodes(

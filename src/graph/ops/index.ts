@@ -1,4 +1,5 @@
 // Reading and adding by index. Indices are int64 (gather also takes int32); an index out of range fails the run.
+import type { OpTable } from "../op.ts"
 import { normalAxis } from "../Type.ts"
 import type { Value } from "../Value.ts"
 
@@ -19,6 +20,10 @@ export const gather = (data: Value, indices: Value, { axis = 0, paddingIdx }: Ga
 /** out[i][j] = data[i][indices[i][j]] for axis 1; the shape of the result is that of indices. */
 export const gatherElements = (data: Value, indices: Value, axis: number): Value =>
   data.graph.add("GatherElements", [data, indices], { axis: normalAxis(axis, data.shape.length) ?? axis })[0]!
+
+/** The values of bitsandbytes' 4-bit form: pairs[packed] * absmax of the block, flat and row-major, as `shape`. No gradient. */
+export const dequantize4Bit = (packed: Value, absmax: Value, pairs: Value, attributes: OpTable["Dequantize4Bit"]): Value =>
+  packed.graph.add("Dequantize4Bit", [packed, absmax, pairs], attributes)[0]!
 
 /** data with updates put ("none") or added ("add", repeated indices add up) at indices. */
 export const scatterElements = (data: Value, indices: Value, updates: Value, axis: number, reduction: "none" | "add" = "none"): Value =>
