@@ -43,10 +43,15 @@ export const adapterOf = (model: Model, config: AdapterConfig): Adapter => {
   }
 }
 
+/** The adapter_config.json of a folder. @throws DataError where it is missing, damaged, or asks for more than anneal does */
+export const readAdapterConfig = (folder: string): AdapterConfig => {
+  const where = join(folder, configFile)
+  return parseAdapterConfig(readText(where), where)
+}
+
 /** Reads an adapter of `model`. @throws DataError where it is damaged, of another model, or more than anneal does */
 export const loadAdapter = async (folder: string, model: Model): Promise<LoadedAdapter> => {
-  const where = join(folder, configFile)
-  const config = parseAdapterConfig(readText(where), where)
+  const config = readAdapterConfig(folder)
   const path = join(folder, tensorFile)
   const adapter = adapterOf(model, config)
   const tensors = openTensorFile(path)

@@ -1,6 +1,5 @@
-// `anneal export model <name> <folder>`: a registered model as a folder that other tools load: Hugging Face or PEFT layout.
-import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs"
-import { dirname, resolve } from "node:path"
+// `anneal export`: `model <name> <folder>` here, a registered model as a folder that other tools load: Hugging Face or PEFT layout.
+import { cpSync } from "node:fs"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -9,14 +8,11 @@ import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { handler } from "./command.ts"
 import { openWorkspace } from "./context.ts"
+import { mergeCommand } from "./exportMerge.ts"
 import * as flags from "./flags.ts"
+import { writeFolder } from "./freshFolder.ts"
 import { baseFinder, findModelFolder } from "./modelFolder.ts"
 import { note, print } from "./output.ts"
-
-const refuseTaken = (target: string): void => {
-  if (!existsSync(target) || readdirSync(target).length === 0) return
-  throw new UsageError({ message: `${target} is not empty`, why: "export overwrites nothing", hint: "give a new folder" })
-}
 
 /** The adapter worked into its base: a whole model. */
 const merge = async (workspace: WorkspacePaths, folder: string, info: ModelInfo, target: string): Promise<void> => {
@@ -58,21 +54,9 @@ const exportModel = Command.make(
   handler(async (input) => {
     const workspace = openWorkspace(input.artifacts)
     const { title, folder } = await findModelFolder(workspace, input.name)
-    const target = resolve(input.folder)
-    refuseTaken(target)
-    // Written aside and renamed, so that a failed export leaves nothing that looks whole.
-    const aside = `${target}.${process.pid}.partial`
-    mkdirSync(dirname(target), { recursive: true })
-    mkdirSync(aside)
-    try {
-      const format = await write(workspace, folder, aside, input.format)
-      rmSync(target, { recursive: true, force: true })
-      renameSync(aside, target)
-      note(`exported ${title} in ${format === "hf" ? "Hugging Face" : "PEFT"} layout`)
-      print(target)
-    } finally {
-      rmSync(aside, { recursive: true, force: true })
-    }
+    const { target, result } = await writeFolder(input.folder, (aside) => write(workspace, folder, aside, input.format))
+    note(`exported ${title} in ${result === "hf" ? "Hugging Face" : "PEFT"} layout`)
+    print(target)
   })
 ).pipe(
   Command.withDescription("A model as a folder that transformers or PEFT loads."),
@@ -86,7 +70,7 @@ export const exportCommand = Command.make("export").pipe(
   Command.withDescription("Take results out of the store in other tools' formats."),
   Command.withExamples([
     { command: "anneal export model support exported/support", description: "a registered model" },
-    { command: "anneal export model -h", description: "formats" }
+    { command: "anneal export merge support exported/merged --dtype bf16", description: "an adapter worked into its base" }
   ]),
-  Command.withSubcommands([exportModel])
+  Command.withSubcommands([exportModel, mergeCommand])
 )

@@ -9,7 +9,7 @@ import type { Sampling } from "#src/runtime/sampling.ts"
 import { handler } from "./command.ts"
 import { openWorkspace } from "./context.ts"
 import * as flags from "./flags.ts"
-import { baseFinder, findModelFolder } from "./modelFolder.ts"
+import { baseFinder, baseFlag, findModelFolder } from "./modelFolder.ts"
 import { printJson } from "./output.ts"
 
 /** How a folder that anneal did not train is prompted: with the text as it is. */
@@ -25,6 +25,7 @@ const generateFlags = {
   topK: number(Flag.Int("top-k"), "sample from the so many likeliest tokens"),
   topP: number(Flag.Finite("top-p"), "sample from the likeliest tokens that together reach this probability"),
   seed: number(Flag.Int("seed"), "sample with this seed; default 0"),
+  base: baseFlag,
   threads: number(Flag.Int("threads"), "threads of the computation; default one a core"),
   json: flags.json,
   artifacts: flags.artifacts
@@ -68,8 +69,8 @@ export const generateCommand = Command.make(
         import("#src/text/prompt.ts"),
         import("#src/text/encode.ts")
       ])
-    const runnable = await openModel(folder, baseFinder(workspace))
-    const text = await loadBaseText(folder)
+    const runnable = await openModel(folder, baseFinder(workspace, input.base))
+    const text = await loadBaseText(runnable.textFolder)
     const format = runnable.info?.tokens.promptFormat ?? asIs
     const options = promptOptions(format, text.tokenizer)
     const prompt = encodePrompt(promptFields(format.rowKind, input.prompt), options)
@@ -96,6 +97,7 @@ export const generateCommand = Command.make(
   Command.withDescription("Ask a model: greedy, or sampled with the flags below."),
   Command.withExamples([
     { command: 'anneal generate support --prompt "Where is my order?"', description: "the latest version, greedy" },
-    { command: 'anneal generate support@3 --prompt "Hello" --temperature 0.8 --top-p 0.95 --seed 1', description: "sampled" }
+    { command: 'anneal generate support@3 --prompt "Hello" --temperature 0.8 --top-p 0.95 --seed 1', description: "sampled" },
+    { command: 'anneal generate peft/my-adapter --base models/base --prompt "Hello"', description: "an adapter made by PEFT" }
   ])
 )

@@ -17,10 +17,15 @@ const carried = [
 
 /** Copies the base's tokenizer and config files that exist and writes anneal.json. Files already there stay. */
 export const completeModelFolder = async (folder: string, base: string, info: ModelInfo): Promise<void> => {
+  await copyTextFiles(folder, base)
+  await writeFile(join(folder, modelInfoFile), `${JSON.stringify(Schema.encodeSync(ModelInfo)(info), undefined, 2)}\n`)
+}
+
+/** Copies the base's tokenizer and config files that exist. Files already there stay. */
+export const copyTextFiles = async (folder: string, base: string): Promise<void> => {
   await mkdir(folder, { recursive: true })
   for (const name of carried)
     if (existsSync(join(base, name)) && !existsSync(join(folder, name))) await copyFile(join(base, name), join(folder, name))
-  await writeFile(join(folder, modelInfoFile), `${JSON.stringify(Schema.encodeSync(ModelInfo)(info), undefined, 2)}\n`)
 }
 
 /** Whether a folder holds an adapter in PEFT's format. */

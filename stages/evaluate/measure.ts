@@ -35,7 +35,7 @@ export const needsScores = ({ metrics }: EvaluateConfig): boolean => metrics.som
 export const measure = async (folder: string, job: Job): Promise<Measured> => {
   const { table, questions, config, threads } = job
   const runnable = await openModel(folder, job.findBase)
-  const tokenizer = await loadTokenizer(folder)
+  const tokenizer = await loadTokenizer(runnable.textFolder)
   checkFit(table, runnable.model.vocabSize, tokenizer.digest, folder)
   const options = { batchSize: config.batchSize, threads }
   const scores = needsScores(config) ? await scoreRows(runnable, table, { ...options, onRows: sinceLast(job.onRows) }) : undefined

@@ -83,7 +83,7 @@ describe("generation", () => {
     const asked: unknown[] = []
     const merged = await openModel(adapter.folder, async (base) => {
       asked.push(base)
-      return base.path
+      return base!.path
     })
     expect(asked).toEqual([{ path: folder, digest: "sha256:baseline" }])
     expect(merged.info?.method).toBe("lora")
