@@ -141,13 +141,19 @@ export const withQuantized = (plain: Weights, { tensors }: QuantizedTensors): We
  */
 export const quantizedWeights = (model: Model, weights: Weights, options: QuantOptions): Weights => {
   const linears = new Map(model.linears.map((linear) => [`${linear.path}.weight`, linear]))
+  // One array for all tensors, so that no more than one of them is in memory as float32 at a time.
+  let scratch = new Float32Array(0)
+  const readOne = (name: string, size: number): Float32Array => {
+    if (scratch.length < size) scratch = new Float32Array(size)
+    return weights.read(name, scratch.subarray(0, size))
+  }
   return overlay(weights, (name) => {
     const stored = weights.quantized?.(name)
     const linear = linears.get(name)
     if (stored !== undefined) return expectOptions(stored, options, name)
     if (linear === undefined) return undefined
     const { inFeatures, outFeatures, transposed = false } = linear
-    const values = weights.read(name)
+    const values = readOne(name, inFeatures * outFeatures)
     const rows = transposed ? transpose(values, inFeatures, outFeatures, new Float32Array(values.length)) : values
     return { ...quantize(rows, [outFeatures, inFeatures], options, name), transposed }
   })

@@ -32,9 +32,23 @@ export const modelCard = (card: Card): string =>
     use(card)
   ].join("\n\n") + "\n"
 
-/** The base for transformers: on the hub at the very commit of the training. JSON strings are valid Python. */
-const baseArguments = (base: ModelInfo["base"]): string =>
-  [JSON.stringify(baseName(base)), ...(base.hub === undefined ? [] : [`revision=${JSON.stringify(base.hub.commit)}`])].join(", ")
+/** The base for transformers: on the hub at the very commit of the training, in the form of the training. JSON strings are valid Python. */
+const baseArguments = ({ base, quantization }: ModelInfo): string =>
+  [
+    JSON.stringify(baseName(base)),
+    ...(base.hub === undefined ? [] : [`revision=${JSON.stringify(base.hub.commit)}`]),
+    ...(quantization === undefined ? [] : ["dtype=torch.float32", "quantization_config=quantization"])
+  ].join(", ")
+
+/** The base's 4-bit form for transformers. */
+const quantizationLines = ({ quantization }: ModelInfo): readonly string[] =>
+  quantization === undefined
+    ? []
+    : [
+        "quantization = BitsAndBytesConfig(",
+        `    load_in_4bit=True, bnb_4bit_quant_type="${quantization.quantType}",`,
+        `    bnb_4bit_use_double_quant=${quantization.doubleQuant ? "True" : "False"}, bnb_4bit_compute_dtype=torch.float32)`
+      ]
 
 // JSON strings are valid YAML, whatever they hold.
 const head = ({ info }: Card): string =>
@@ -104,10 +118,12 @@ const use = ({ name, version, info }: Card): string => {
           'model = AutoModelForCausalLM.from_pretrained("<this folder>")'
         ]
       : [
+          ...(info.quantization === undefined ? [] : ["import torch"]),
           "from peft import PeftModel",
-          "from transformers import AutoModelForCausalLM, AutoTokenizer",
+          `from transformers import AutoModelForCausalLM, AutoTokenizer${info.quantization === undefined ? "" : ", BitsAndBytesConfig"}`,
           "",
-          `base = AutoModelForCausalLM.from_pretrained(${baseArguments(info.base)})`,
+          ...quantizationLines(info),
+          `base = AutoModelForCausalLM.from_pretrained(${baseArguments(info)})`,
           'model = PeftModel.from_pretrained(base, "<this folder>")'
         ]
   return [

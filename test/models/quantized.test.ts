@@ -6,10 +6,12 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest"
 import { isFourBit } from "#src/formats/bitsandbytes/config.ts"
 import { parseQuantState } from "#src/formats/bitsandbytes/quantState.ts"
 import { formatConfig, parseConfig } from "#src/formats/hfConfig.ts"
+import { initialWeights } from "#src/models/initialWeights.ts"
 import { loadModel } from "#src/models/load.ts"
+import type { Weights } from "#src/models/Model.ts"
 import { quantizedWeights } from "#src/models/quantized.ts"
 import { tune, tuningOf } from "#src/runtime/Tuning.ts"
-import { failureOf } from "./folder.ts"
+import { failureOf, tinyModel } from "./folder.ts"
 import { hasShared, shared } from "../shared.ts"
 
 describe("quantization_config", () => {
@@ -36,6 +38,20 @@ describe("quantization_config", () => {
     const { source } = parseConfig(JSON.stringify({ model_type: "llama", quantization_config: bnb }), "config.json")
     expect(JSON.parse(formatConfig(source))).toEqual({ model_type: "llama", dtype: "float32" })
   })
+})
+
+test("plain weights are quantised one tensor at a time", () => {
+  const model = tinyModel({ num_hidden_layers: 3 })
+  const source = initialWeights(model, 1)
+  const reads: { readonly name: string; readonly into: Float32Array | undefined }[] = []
+  const watched: Weights = { has: source.has, read: (name, into) => (reads.push({ name, into }), source.read(name, into)) }
+  const held = quantizedWeights(model, watched, { quantType: "nf4", doubleQuant: true, blockSize: 64 })
+  const largestFirst = model.linears.toSorted((a, b) => b.inFeatures * b.outFeatures - a.inFeatures * a.outFeatures)
+  for (const { path } of largestFirst) expect(held.quantized?.(`${path}.weight`)).toBeDefined()
+  expect(reads.length).toBe(21)
+  // All of them into the memory of the first, which holds just the largest.
+  expect(new Set(reads.map(({ into }) => into?.buffer)).size).toBe(1)
+  expect(reads[0]!.into?.buffer.byteLength).toBe(4 * 8 * 12)
 })
 
 test.each([

@@ -110,6 +110,17 @@ describe("register", () => {
     expect(card).toContain("PeftModel.from_pretrained")
   })
 
+  test("the card of an adapter over a 4-bit base quantises it for transformers as it was", async () => {
+    const model = (await tinyAdapter(base, 3)).folder
+    const path = join(model, "anneal.json")
+    const quantization = { quantType: "fp4", doubleQuant: true, blockSize: 64 }
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), method: "qlora", quantization }))
+    const card = readFileSync(join((await register({}, model)).folder, "README.md"), "utf8")
+    expect(card).toContain('load_in_4bit=True, bnb_4bit_quant_type="fp4"')
+    expect(card).toContain("bnb_4bit_use_double_quant=True")
+    expect(card).toMatch(/from_pretrained\(.*quantization_config=quantization\)/)
+  })
+
   test("a gate that is not met takes no version", async () => {
     const { error, asked } = (await register({ requires: { exactMatch: { min: 0.8 } } }, full)) as never as {
       error: unknown
