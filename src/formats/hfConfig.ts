@@ -18,11 +18,23 @@ export interface HfConfig {
 const asObject = (value: Json | undefined): JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
 
-/** rope_theta 10000 and rope_type "default" are what transformers assumes where a file says nothing. */
-const ropeParameters = ({ rope_parameters, rope_theta, rope_scaling }: JsonObject): JsonObject => {
+/** Scalings that are defined by the context of pretraining; a field of it beside them wins, as in transformers. */
+const byContext: readonly Json[] = ["llama3", "yarn", "longrope"]
+
+const ropeParameters = (source: JsonObject): JsonObject => {
+  const { rope_parameters, rope_theta, rope_scaling, partial_rotary_factor, original_max_position_embeddings: original } = source
   const { type, ...scaling } = asObject(rope_scaling)
-  return { rope_theta: rope_theta ?? 10000, rope_type: type ?? "default", ...scaling, ...asObject(rope_parameters) }
+  const merged = {
+    rope_type: type ?? "default",
+    ...given({ rope_theta, partial_rotary_factor }),
+    ...scaling,
+    ...asObject(rope_parameters)
+  }
+  return byContext.includes(merged.rope_type) ? { ...merged, ...given({ original_max_position_embeddings: original }) } : merged
 }
+
+const given = (fields: Readonly<Record<string, Json | undefined>>): JsonObject =>
+  Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, Json] => entry[1] !== undefined && entry[1] !== null))
 
 /** @throws DataError where the text is no JSON object, names no model_type or weights in a form that anneal does not read */
 export const parseConfig = (text: string, where: string): HfConfig => {

@@ -20,8 +20,8 @@ export interface Parameter {
   /** Factor of the training's learning rate; default 1. */
   readonly learningRateScale?: number
   readonly init: Init
-  /** Another name under which a file may hold the same tensor (a tied output head). */
-  readonly alias?: string
+  /** Other names under which a file may hold the same tensor: a tied output head's, older releases'. */
+  readonly aliases?: readonly string[]
 }
 
 /** A linear layer: what an adapter can change. Its parameters are `${path}.weight` and, with `bias`, `${path}.bias`. */
@@ -131,7 +131,15 @@ export interface ModelConfig {
   readonly tie_word_embeddings: boolean
   readonly bos_token_id: number | null
   readonly eos_token_id: number | readonly number[] | null
+  /** Its row of the embedding gets no gradient where it is looked up (PyTorch's padding_idx); null where a family trains it. */
   readonly pad_token_id: number | null
+}
+
+/** Shares that the config names for transformers' training. anneal drops out what the train stage's options say. */
+export interface ConfigDropout {
+  readonly attention: number
+  readonly residual: number
+  readonly embedding: number
 }
 
 /** PEFT's defaults per family (utils/constants.py: TRANSFORMERS_MODELS_TO_*_TARGET_MODULES_MAPPING). */
@@ -157,6 +165,7 @@ export interface Model {
   readonly embedding: string
   /** Modules that PEFT adapts where none are named, by the last part of their path. */
   readonly targets: AdapterTargets
+  readonly dropout: ConfigDropout
   /** Names of tensors that a file may hold besides and that are not needed (buffers of older releases). */
   readonly ignored: RegExp
   readonly build: (graph: GraphBuilder, args: BuildArgs) => Built

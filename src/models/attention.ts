@@ -20,6 +20,8 @@ export interface Attention {
   /** Added to the scores, broadcast to [B, H, T, P + C + T]. `window`: how far a token sees, itself counted; null = all before it. */
   readonly mask: (window: number | null) => Value
   readonly cache: Cache | undefined
+  /** Rows hold several documents, so `positions` say nothing about their length. */
+  readonly packed: boolean
   readonly hooks: Hooks
 }
 
@@ -97,7 +99,17 @@ export const attentionOf = (
     made.set(window, full)
     return full
   }
-  return { batch, length, headDim: config.head_dim, positions, positionCount: prefix + cached + length, mask, cache, hooks }
+  return {
+    batch,
+    length,
+    headDim: config.head_dim,
+    positions,
+    positionCount: prefix + cached + length,
+    mask,
+    cache,
+    packed: packing !== undefined,
+    hooks
+  }
 }
 
 /** More than any model's positions. */

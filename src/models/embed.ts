@@ -15,13 +15,20 @@ export interface Embedded {
   readonly pick: (x: Value) => Value
 }
 
-/** `scaled` is the family's own change of the embedding, e.g. a factor. */
+/** What some families do to embeddings. */
+export interface EmbedOptions {
+  /** The family's own change of rows of the table, e.g. a factor. */
+  readonly scaled?: (rows: Value) => Value
+  /** Of all embeddings [B * T, hidden_size], virtual tokens' too, before they are dropped out: adds learned positions. */
+  readonly placed?: (x: Value, attention: Attention) => Value
+}
+
 export const embed = (
   graph: GraphBuilder,
   args: BuildArgs,
   config: ModelConfig,
   weight: Value,
-  scaled: (x: Value) => Value = (x) => x
+  { scaled = (x) => x, placed = (x) => x }: EmbedOptions = {}
 ): Embedded => {
   const { inputIds, select, hooks = {} } = args
   const [batch, tokens] = inputIds.shape as [number, number]
@@ -39,8 +46,9 @@ export const embed = (
           concat([expand(reshape(virtual, [1, count, width]), [batch, count, width]), reshape(embedded, [batch, tokens, width])], 1),
           [batch * (count + tokens), width]
         )
-  const embeddings = hooks.dropout?.({ kind: "embedding" }, joined) ?? joined
-  const attention = attentionOf(graph, args, config, batch, count + tokens, embeddings.dtype)
+  const attention = attentionOf(graph, args, config, batch, count + tokens, joined.dtype)
+  const whole = placed(joined, attention)
+  const embeddings = hooks.dropout?.({ kind: "embedding" }, whole) ?? whole
   return { embeddings, attention, pick: picker(graph, select, batch, tokens, count) }
 }
 

@@ -2,11 +2,16 @@
 import { DataError } from "#src/domain/Errors.ts"
 import type { HfConfig } from "#src/formats/hfConfig.ts"
 import { llama } from "./llama.ts"
+import { mistral } from "./mistral.ts"
 import type { Model } from "./Model.ts"
+import { phi3 } from "./phi3.ts"
+import { qwen2 } from "./qwen2.ts"
+import { qwen3 } from "./qwen3.ts"
+import { smollm3 } from "./smollm3.ts"
 
 type Family = (config: HfConfig, where: string) => Model
 
-const families: Readonly<Record<string, Family>> = { llama }
+const families: Readonly<Record<string, Family>> = { llama, mistral, phi3, qwen2, qwen3, smollm3 }
 
 /** @throws DataError where the family is unknown or the config asks for something that it does not do */
 export const modelOf = (config: HfConfig, where: string): Model => {

@@ -22,8 +22,8 @@ export const loadModel = async (folder: string): Promise<{ readonly model: Model
   const { model, fourBit } = readConfig(folder)
   const tensors = openTensors(folder)
   const quantized = fourBit ? openQuantized(model, tensors) : undefined
-  const aliases = model.parameters.flatMap(({ alias }) => alias ?? [])
-  const extra = [...tensors.keys()].filter((name) => model.ignored.test(name) || aliases.includes(name))
+  const aliases = new Set(model.parameters.flatMap(({ aliases = [] }) => aliases))
+  const extra = [...tensors.keys()].filter((name) => model.ignored.test(name) || aliases.has(name))
   const plain = bindTensors(model.parameters, tensors, [...extra, ...(quantized?.sides ?? [])], folder, quantized?.tensors)
   return { model, weights: quantized === undefined ? plain : withQuantized(plain, quantized) }
 }
@@ -40,7 +40,11 @@ export const bindTensors = (
   where: string,
   checked: Pick<ReadonlyMap<string, unknown>, "has"> = new Map()
 ): Weights => {
-  const found = new Map(parameters.map(({ name, alias }) => [name, tensors.get(name) ?? tensors.get(alias ?? name)]))
+  const stored = ({ name, aliases = [] }: Parameter): StoredTensor | undefined => {
+    const used = [name, ...aliases].find((each) => tensors.has(each))
+    return used === undefined ? undefined : tensors.get(used)
+  }
+  const found = new Map(parameters.map((parameter) => [parameter.name, stored(parameter)]))
   const missing = parameters.filter(({ name }) => found.get(name) === undefined).map(({ name }) => name)
   if (missing.length > 0) throw new DataError({ message: `missing ${listed(missing)}`, where, why: "the model's config asks for them" })
   const besides = new Set(extra)

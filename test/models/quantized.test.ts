@@ -93,7 +93,7 @@ describe.skipIf(!hasShared)("a folder that bitsandbytes saved", () => {
 
   test("4-bit tensors that the config says nothing of", async () => {
     const path = join(folder, "config.json")
-    writeFileSync(path, readFileSync(path, "utf8").replace('"quantization_config"', '"another_config"'))
+    writeFileSync(path, readFileSync(path, "utf8").replace('"quantization_config"', '"task_specific_params"'))
     expect((await failureOf(() => loadModel(folder))).message).toMatch(/^unexpected 70 tensors/)
   })
 

@@ -1,6 +1,13 @@
-// Rotary frequencies: golden vectors of Llama 3.2 (computed in numpy from the definition).
+// Rotary frequencies: golden vectors of transformers, and of Llama 3.2 (computed in numpy from the definition).
+import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
-import { inverseFrequencies } from "#src/models/rope.ts"
+import type { JsonObject } from "#src/formats/decode.ts"
+import { ropeOf } from "#src/models/rope.ts"
+import { hasShared, shared } from "../shared.ts"
+
+const rope = (parameters: JsonObject, head_dim: number, max_position_embeddings = 2048) =>
+  ropeOf(parameters, { head_dim, max_position_embeddings }, "config.json")
+const frequencies = (parameters: JsonObject, headDim: number, length = 0) => rope(parameters, headDim).frequencies(length)
 
 const llama3 = {
   rope_type: "llama3",
@@ -17,11 +24,32 @@ const golden: readonly (readonly [number, Readonly<Record<number, number>>])[] =
 ]
 
 test.each(golden)("llama3 scaling, head_dim %i", (headDim, values) => {
-  const frequencies = inverseFrequencies(llama3, headDim, "config.json")
-  expect(frequencies.length).toBe(headDim / 2)
-  for (const [i, value] of Object.entries(values)) expect(Math.abs(frequencies[Number(i)]! / value - 1), `index ${i}`).toBeLessThan(1e-6)
+  const found = frequencies(llama3, headDim)
+  expect(found.length).toBe(headDim / 2)
+  for (const [i, value] of Object.entries(values)) expect(Math.abs(found[Number(i)]! / value - 1), `index ${i}`).toBeLessThan(1e-6)
 })
 
 test("default", () => {
-  expect([...inverseFrequencies({ rope_type: "default", rope_theta: 10000 }, 4, "config.json")]).toEqual([1, Math.fround(0.01)])
+  expect([...frequencies({ rope_type: "default", rope_theta: 10000 }, 4)]).toEqual([1, Math.fround(0.01)])
+})
+
+interface Vector {
+  readonly head_dim: number
+  readonly rope_parameters: JsonObject
+  readonly attention_scaling: number
+  readonly inv_freq: readonly number[]
+}
+
+test.skipIf(!hasShared)("the shared vectors of transformers", () => {
+  const { rope: vectors } = JSON.parse(readFileSync(shared("parity", "vectors", "vectors.json"), "utf8")) as {
+    readonly rope: readonly Vector[]
+  }
+  expect(new Set(vectors.map(({ rope_parameters }) => rope_parameters["rope_type"]))).toEqual(new Set(["default", "linear", "llama3"]))
+  for (const { head_dim, rope_parameters, attention_scaling, inv_freq } of vectors) {
+    const found = rope(rope_parameters, head_dim)
+    expect(found.attentionFactor).toBe(attention_scaling)
+    const values = found.frequencies(0)
+    expect(values.length).toBe(inv_freq.length)
+    inv_freq.forEach((value, i) => expect(Math.abs(values[i]! / value - 1), `index ${i}`).toBeLessThan(1e-6))
+  }
 })

@@ -1,4 +1,4 @@
-// The Llama family against transformers: logits, hidden states, loss, every gradient, older configs, greedy continuation.
+// Every family against transformers: logits, hidden states, loss, every gradient, older configs, greedy continuation.
 import { readFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
 import { parseConfig } from "#src/formats/hfConfig.ts"
@@ -26,7 +26,19 @@ const graphBytes = (model: Model): Uint8Array => {
   return encodeModel(graph)
 }
 
-const models = ["llama", "llama-bf16", "llama-untied", "llama-pad-is-eos", "llama-q"]
+const models = [
+  "llama",
+  "llama-bf16",
+  "llama-untied",
+  "llama-pad-is-eos",
+  "llama-q",
+  "mistral",
+  "phi3",
+  "qwen2",
+  "qwen2-sliding",
+  "qwen3",
+  "smollm3"
+]
 
 describe.skipIf(!hasShared).each(models)("%s as transformers computes it", (name) => {
   const folder = (...path: readonly string[]) => shared("parity", "models", name, ...path)
