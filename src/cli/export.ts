@@ -4,37 +4,35 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { UsageError } from "#src/domain/Errors.ts"
-import type { ModelInfo } from "#src/domain/ModelInfo.ts"
-import type { WorkspacePaths } from "#src/store/Workspace.ts"
+import type { FindBase } from "#src/runtime/RunnableModel.ts"
 import { handler } from "./command.ts"
 import { openWorkspace } from "./context.ts"
 import { mergeCommand } from "./exportMerge.ts"
 import * as flags from "./flags.ts"
 import { writeFolder } from "./freshFolder.ts"
-import { baseFinder, findModelFolder } from "./modelFolder.ts"
+import { baseFinder, baseFlag, findModelFolder } from "./modelFolder.ts"
 import { note, print } from "./output.ts"
 
 /** The adapter worked into its base: a whole model. */
-const merge = async (workspace: WorkspacePaths, folder: string, info: ModelInfo, target: string): Promise<void> => {
-  const [{ openMerged }, { saveModel }, { completeModelFolder }] = await Promise.all([
+const merge = async (folder: string, findBase: FindBase, target: string): Promise<void> => {
+  const [{ openMerged }, { saveModel }, { completeModelFolder, copyTextFiles }] = await Promise.all([
     import("#src/runtime/RunnableModel.ts"),
     import("#src/models/save.ts"),
     import("#src/runtime/ModelFolder.ts")
   ])
-  const { model, weights } = await openMerged(folder, baseFinder(workspace))
+  const { model, weights, textFolder, info } = await openMerged(folder, findBase)
   await saveModel(target, model, weights)
-  await completeModelFolder(target, folder, { ...info, method: "full" })
+  await (info === undefined ? copyTextFiles(target, textFolder) : completeModelFolder(target, textFolder, { ...info, method: "full" }))
 }
 
-const write = async (workspace: WorkspacePaths, folder: string, target: string, format: "hf" | "peft" | undefined): Promise<string> => {
-  const { readModelInfo } = await import("#src/runtime/ModelFolder.ts")
-  const info = await readModelInfo(folder)
-  const isAdapter = info !== undefined && info.method !== "full"
+const write = async (folder: string, findBase: FindBase, target: string, format: "hf" | "peft" | undefined): Promise<string> => {
+  const { isAdapterFolder } = await import("#src/runtime/ModelFolder.ts")
+  const isAdapter = isAdapterFolder(folder)
   const chosen = format ?? (isAdapter ? "peft" : "hf")
   if (chosen === "peft" && !isAdapter) {
     throw new UsageError({ message: "this model is a whole one, not an adapter", hint: "leave --format out, or give --format hf" })
   }
-  if (chosen === "hf" && isAdapter) await merge(workspace, folder, info, target)
+  if (chosen === "hf" && isAdapter) await merge(folder, findBase, target)
   else cpSync(folder, target, { recursive: true })
   return chosen
 }
@@ -49,12 +47,15 @@ const exportModel = Command.make(
         Flag.withDescription("hf: a whole model (an adapter is merged); peft: the adapter. Default: as it was trained")
       )
     ),
+    base: baseFlag,
     artifacts: flags.artifacts
   },
   handler(async (input) => {
     const workspace = openWorkspace(input.artifacts)
     const { title, folder } = await findModelFolder(workspace, input.name)
-    const { target, result } = await writeFolder(input.folder, (aside) => write(workspace, folder, aside, input.format))
+    const { target, result } = await writeFolder(input.folder, (aside) =>
+      write(folder, baseFinder(workspace, input.base), aside, input.format)
+    )
     note(`exported ${title} in ${result === "hf" ? "Hugging Face" : "PEFT"} layout`)
     print(target)
   })

@@ -1,4 +1,5 @@
-"""Proves that folders written by anneal load in transformers and PEFT: no missing or unexpected tensor, equal tensors, equal logits.
+"""Proves that folders written by anneal load in transformers and PEFT: no missing or unexpected tensor, equal tensors, equal logits,
+and that adapters merged here are the models that PEFT merges, in each type.
 
     node --conditions=source test/parity/own/save.ts /tmp/peft-check [<model folder> ...]
     venv/bin/python test/parity/own/check_peft.py /tmp/peft-check      (venv: see make.py)
@@ -19,7 +20,7 @@ own = ("lora", "ia3", "modules_to_save")
 
 
 def load(folder):
-    model, info = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", output_loading_info=True)
+    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", attn_implementation="eager", output_loading_info=True)
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
     assert model.dtype == torch.float32
     return model
@@ -44,7 +45,28 @@ def check(folder, name):
     assert distance <= 1e-4 < change, name
 
 
+def check_merged(folder, name):
+    if not (folder / name / "float32").exists():
+        return
+    theirs = PeftModel.from_pretrained(load(folder / "base"), folder / name).merge_and_unload(safe_merge=True)
+    wanted = dict(theirs.named_parameters())
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        at = folder / name / str(dtype).removeprefix("torch.")
+        ours = AutoModelForCausalLM.from_pretrained(at, dtype="auto", attn_implementation="eager")
+        assert ours.dtype == dtype, (name, ours.dtype)
+        found = dict(ours.named_parameters())
+        assert set(found) == set(wanted), (name, set(found) ^ set(wanted))
+        # A sum that is off by a rounding of float32 may fall on the other side of a tie: one step of the narrower type.
+        step = torch.finfo(dtype).eps
+        for key, value in found.items():
+            exact = wanted[key].detach()
+            off = (value.float() - exact.to(dtype).float()).abs() - step * exact.abs() - 1e-6
+            assert off.max() <= 0, (name, dtype, key, off.max())
+    print(f"{folder.name}/{name}: merged alike in float32, float16, bfloat16")
+
+
 for folder in sorted(path for path in Path(sys.argv[1]).iterdir() if path.is_dir()):
     for logits in sorted(folder.glob("*.safetensors")):
         check(folder, logits.stem)
+        check_merged(folder, logits.stem)
 print("all agree")

@@ -99,6 +99,9 @@ for (const [i, from] of bases.entries()) {
     const logits = await logitsOf(model, base, adapter, own)
     await saveAdapter(join(at, name), model, config, own, base)
     writeTensorFile(join(at, `${name}.safetensors`), [{ name: "logits", shape: [ids.length, model.vocabSize] }], () => logits)
+    const merged = adapter.merge?.(base, own)
+    if (merged === undefined) continue
+    for (const dtype of ["float32", "float16", "bfloat16"] as const) await saveModel(join(at, name, dtype), model, merged, dtype)
   }
   console.log(`${at}: ${model.modelType}, ${methods.length} adapters`)
 }
