@@ -14,7 +14,7 @@ import { validateKind } from "#stages/validate/stage.ts"
 
 /** For the config of a stage of one's own: the very Schema that anneal decodes with (another copy of effect would not fit it). */
 export * as Schema from "effect/Schema"
-export { full, ia3, lora, qlora } from "#src/adapters/options.ts"
+export { full, ia3, lora, prefix, promptTuning, qlora } from "#src/adapters/options.ts"
 export { adapterFolder, baseModel, defineStage, pipeline } from "#src/engine/define.ts"
 export type { StageContext } from "#src/domain/StageContext.ts"
 export type { PipelineDef, Ref, StageResult } from "#src/domain/Pipeline.ts"

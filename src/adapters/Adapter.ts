@@ -18,12 +18,40 @@ export interface AlsoSaved {
   readonly of: string
 }
 
+/** What a base makes of n tokens of a text that it reads from its first position. */
+export interface TextReading {
+  /** [n, hidden_size], after the family's own factor. */
+  readonly embeddings: Float32Array
+  /** Per layer [KV, n, hd]; keys are rotated. */
+  readonly keys: readonly Float32Array[]
+  readonly values: readonly Float32Array[]
+}
+
+/** The form of an adapter's tensors that PEFT saves, where it is another one than the trained one. */
+export interface SavedForm {
+  /** Over the saved tensors; computes the same. */
+  readonly adapter: Adapter
+  readonly encode: (own: Pick<Weights, "read">) => Weights
+  /** The trained tensors; absent where they cannot be told from the saved ones. */
+  readonly decode?: (saved: Weights) => Weights
+}
+
 export interface Adapter {
   /** The tensors of the adapter, all trained. */
   readonly parameters: readonly Parameter[]
+  /** Places that a prefix or virtual tokens take in front of every row; default 0. */
+  readonly numVirtualTokens?: number
   /** Tensors of the model that one of the adapter's stands in for: the model's name to the adapter's. */
   readonly replaces: ReadonlyMap<string, string>
   readonly alsoSaved?: readonly AlsoSaved[]
+  /** Default: the trained tensors are saved. */
+  readonly saved?: SavedForm
+  /** For a method that can begin from a text: which of its tokens the base must read, and the tensors from what it makes of them. */
+  readonly fromText?: {
+    /** @throws DataError where there are too few */
+    readonly tokens: (ids: readonly number[]) => readonly number[]
+    readonly initial: (reading: TextReading) => Weights
+  }
   /** Layers whose input to the adapter is dropped out while training, and the share that is dropped. */
   readonly dropout: { readonly linears: readonly Linear[]; readonly share: number }
   readonly hooks: (args: AdapterArgs) => Hooks

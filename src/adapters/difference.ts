@@ -4,7 +4,7 @@ import type { Model } from "#src/models/Model.ts"
 import { adapterOf } from "./peft.ts"
 
 /** Say where an adapter came from, how it began and how it is trained, not what it is. */
-const withoutEffect = new Set(["baseModel", "loraDropout", "initLoraWeights", "fanInFanOut"])
+const withoutEffect = new Set(["baseModel", "loraDropout", "initLoraWeights", "initText", "fanInFanOut"])
 /** Different texts may mean the same modules: what counts are the tensors. */
 const selecting = new Set(["targetModules", "excludeModules", "layersToTransform", "layersPattern", "feedforwardModules", "modulesToSave"])
 

@@ -82,6 +82,40 @@ export const Ia3Method = Schema.Struct({
 })
 export type Ia3Options = typeof Ia3Method.Type
 
+const PromptInit = Schema.Union([Schema.Literal("random"), Schema.Struct({ text: Schema.NonEmptyString })])
+
+/** Prefix tuning (Li & Liang 2021), as PEFT defines it: learned keys and values stand in front of every layer's own. */
+export const PrefixMethod = Schema.Struct({
+  type: Schema.Literal("prefix"),
+  numVirtualTokens: field(PositiveInt, 20, "places in front of every row; they count towards the model's longest text"),
+  projection: field(
+    Schema.Boolean,
+    false,
+    "train a small embedding behind two layers that make the keys and values of it, instead of these themselves (PEFT's prefix_projection)"
+  ),
+  encoderHiddenSize: optional(PositiveInt, "width between the two layers of the projection; default: that of one layer's keys"),
+  init: field(
+    PromptInit,
+    "random",
+    "first values: random, or { text }: the base's own keys and values at the first tokens of a text, which must have numVirtualTokens or more (not with projection)"
+  ),
+  seed: field(Count, 0, "added to the train stage's seed for random first values")
+})
+export type PrefixOptions = typeof PrefixMethod.Type
+
+/** Prompt tuning (Lester et al. 2021), as PEFT defines it: the embeddings of virtual tokens in front of every row are learned. */
+export const PromptTuningMethod = Schema.Struct({
+  type: Schema.Literal("promptTuning"),
+  numVirtualTokens: field(PositiveInt, 20, "tokens in front of every row; they count towards the model's longest text"),
+  init: field(
+    PromptInit,
+    "random",
+    "first values: random, or { text }: the embeddings of the text's tokens, begun again where they are too few, cut where they are too many"
+  ),
+  seed: field(Count, 0, "added to the train stage's seed for random first values")
+})
+export type PromptTuningOptions = typeof PromptTuningMethod.Type
+
 const { type: _, ...loraFields } = LoraMethod.fields
 
 /** LoRA over a base whose linear layers are held in 4 bits (QLoRA, Dettmers et al. 2023), quantised as bitsandbytes does. */
@@ -103,8 +137,15 @@ export const QloraMethod = Schema.Struct({
 export type QloraOptions = typeof QloraMethod.Type
 
 /** Every method; docs/reference/train.md has a table for each that has options. */
-export const methods = { full: FullMethod, lora: LoraMethod, qlora: QloraMethod, ia3: Ia3Method }
-export const Method = Schema.Union([FullMethod, LoraMethod, QloraMethod, Ia3Method])
+export const methods = {
+  full: FullMethod,
+  lora: LoraMethod,
+  qlora: QloraMethod,
+  ia3: Ia3Method,
+  prefix: PrefixMethod,
+  promptTuning: PromptTuningMethod
+}
+export const Method = Schema.Union([FullMethod, LoraMethod, QloraMethod, Ia3Method, PrefixMethod, PromptTuningMethod])
 export type Method = typeof Method.Type
 /** A method that adds tensors instead of training the model's own. */
 export type AdapterMethod = Exclude<Method, { readonly type: "full" }>
@@ -117,3 +158,13 @@ export const lora = (options: Omit<typeof LoraMethod.Encoded, "type"> = {}): typ
 export const qlora = (options: Omit<typeof QloraMethod.Encoded, "type"> = {}): typeof QloraMethod.Encoded => ({ type: "qlora", ...options })
 /** (IA)^3; see Ia3Method for the options and their defaults. */
 export const ia3 = (options: Omit<typeof Ia3Method.Encoded, "type"> = {}): typeof Ia3Method.Encoded => ({ type: "ia3", ...options })
+/** Prefix tuning; see PrefixMethod for the options and their defaults. */
+export const prefix = (options: Omit<typeof PrefixMethod.Encoded, "type"> = {}): typeof PrefixMethod.Encoded => ({
+  type: "prefix",
+  ...options
+})
+/** Prompt tuning; see PromptTuningMethod for the options and their defaults. */
+export const promptTuning = (options: Omit<typeof PromptTuningMethod.Encoded, "type"> = {}): typeof PromptTuningMethod.Encoded => ({
+  type: "promptTuning",
+  ...options
+})

@@ -3,15 +3,19 @@
 import { DataError } from "#src/domain/Errors.ts"
 import { type Ia3Config, ia3Json, parseIa3 } from "./adapter/ia3.ts"
 import { type LoraConfig, loraJson, parseLora } from "./adapter/lora.ts"
+import { parsePrefix, type PrefixConfig, prefixJson } from "./adapter/prefix.ts"
+import { parsePrompt, type PromptConfig, promptJson } from "./adapter/prompt.ts"
 import { type JsonObject, parseObject } from "./decode.ts"
 
-export type AdapterConfig = LoraConfig | Ia3Config
+export type AdapterConfig = LoraConfig | Ia3Config | PrefixConfig | PromptConfig
 
 type PeftType = AdapterConfig["peftType"]
 
 const parsers: { readonly [P in PeftType]: (json: JsonObject, where: string) => Extract<AdapterConfig, { readonly peftType: P }> } = {
   LORA: parseLora,
-  IA3: parseIa3
+  IA3: parseIa3,
+  PREFIX_TUNING: parsePrefix,
+  PROMPT_TUNING: parsePrompt
 }
 
 /** @throws DataError naming the field that is wrong or asks for something that anneal does not do */
@@ -33,6 +37,10 @@ const ownFields = (config: AdapterConfig): JsonObject => {
       return loraJson(config)
     case "IA3":
       return ia3Json(config)
+    case "PREFIX_TUNING":
+      return prefixJson(config)
+    case "PROMPT_TUNING":
+      return promptJson(config)
   }
 }
 

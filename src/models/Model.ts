@@ -58,9 +58,9 @@ export interface Hooks {
    * (a factor in some), which `plain` has had.
    */
   readonly embedding?: (ids: Value, plain: Value, scaled: (rows: Value) => Value) => Value
-  /** Keys and values that stand in front of each layer's own, [B, KV, P, hd]; positions of the tokens begin at P. */
+  /** Keys and values that stand in front of each layer's own, [B, KV, P, hd]; positions of the tokens begin at P. Cached places hold them already. */
   readonly prefix?: { readonly length: number; readonly keyValue: (layer: number, batch: number) => KeyValue }
-  /** Rows [P, hidden_size] that stand in front of every row's embeddings, as if they were tokens of their own. */
+  /** Rows [P, hidden_size] that stand in front of every row's embeddings, as if they were tokens of their own. Not again behind cached places. */
   readonly virtualTokens?: Value
   /** attention: [B, H, T, places], after the softmax; else [B * T, hidden_size]. */
   readonly dropout?: (site: DropoutSite, x: Value) => Value
@@ -112,7 +112,7 @@ export interface Built {
   readonly head: (rows: Value) => Value
   /** head(final). Nodes that nothing reads are left out of a model, so it costs nothing where it is not used. */
   readonly logits: Value
-  /** Per layer, of the new tokens only: [B, KV, T, hd]. */
+  /** Per layer, what later tokens look back on: of prefix or virtual tokens and the new ones, [B, KV, P + T, hd]; with `cache` of the new ones alone. */
   readonly present: readonly KeyValue[]
   /** [B * T, hidden_size]: the input of each block, then the output of the last one, before the final norm. */
   readonly hidden: readonly Value[]

@@ -45,7 +45,7 @@ export const attentionOf = (
   dtype: DType
 ): Attention => {
   const { cache, packing, hooks = {} } = args
-  const prefix = hooks.prefix?.length ?? 0
+  const prefix = cache === undefined ? (hooks.prefix?.length ?? 0) : 0
   const cached = cache?.keys[0]?.shape[2] ?? 0
   const shift = (positions: Value): Value =>
     prefix === 0
@@ -72,11 +72,13 @@ export const attentionOf = (
     const together = equal(segments([batch, 1, length, 1]), segments([batch, 1, 1, length]))
     return where(together, causal, shut)
   }
-  /** [B, 1, T, P]: prefix place j has position j and leaves the window as earlier tokens do. */
+  /** [1, 1, T, P], or [B, 1, T, P] for packed rows: prefix place j has position j and leaves the window as earlier tokens do. */
   const before = (window: number | null): Value => {
+    if (window === null || window >= prefix + length) return expand(open, [1, 1, length, prefix])
     const places = int64(graph, prefix, [1, 1, 1, prefix], (j) => j)
-    const far = greater(sub(reshape(positions, [batch, 1, length, 1]), places), number((window ?? positionLimit) - 1))
-    return hidden(far, open)
+    const at =
+      packing === undefined ? int64(graph, length, [1, 1, length, 1], (t) => prefix + t) : reshape(positions, [batch, 1, length, 1])
+    return hidden(greater(sub(at, places), number(window - 1)), open)
   }
   /** The given mask [B, 1, T, C + T] with what lies outside the window hidden: cached place c has position c. */
   const behind = ({ mask }: Cache, window: number | null): Value => {
@@ -92,10 +94,17 @@ export const attentionOf = (
     const known = made.get(window)
     if (known !== undefined) return known
     const tokens = cache === undefined ? own(window) : behind(cache, window)
+    const rows = packing === undefined ? 1 : batch
     const full =
-      prefix === 0 || cache !== undefined
+      prefix === 0
         ? tokens
-        : concat([before(window), expand(reshape(tokens, [-1, 1, length, length]), [batch, 1, length, length])], 3)
+        : concat(
+            [
+              expand(before(window), [rows, 1, length, prefix]),
+              expand(reshape(tokens, [-1, 1, length, length]), [rows, 1, length, length])
+            ],
+            3
+          )
     made.set(window, full)
     return full
   }
@@ -112,9 +121,6 @@ export const attentionOf = (
   }
 }
 
-/** More than any model's positions. */
-const positionLimit = 2 ** 40
-
 /** [B * T, n * hd] to [B, n, T, hd]. */
 export const splitHeads = ({ batch, length, headDim }: Attention, x: Value, heads: number): Value =>
   transpose(reshape(x, [batch, length, heads, headDim]), [0, 2, 1, 3])
@@ -122,7 +128,7 @@ export const splitHeads = ({ batch, length, headDim }: Attention, x: Value, head
 export interface Attended {
   /** [B * T, H * hd] */
   readonly output: Value
-  /** Of the new tokens. */
+  /** Of the prefix and the new tokens; behind cached places of the new tokens alone. */
   readonly present: KeyValue
 }
 
@@ -156,5 +162,5 @@ export const attend = (
   const kept = hooks.dropout?.({ kind: "attention", path }, weights) ?? weights
   const mixed = matMul(reshape(kept, [B, KV, (H / KV) * T, -1]), values)
   const output = reshape(transpose(reshape(mixed, [B, H, T, hd]), [0, 2, 1, 3]), [B * T, H * hd])
-  return { output, present: { key, value } }
+  return { output, present: cache === undefined ? { key: keys, value: values } : { key, value } }
 }

@@ -30,13 +30,13 @@ export const embed = (
   weight: Value,
   { scaled = (x) => x, placed = (x) => x }: EmbedOptions = {}
 ): Embedded => {
-  const { inputIds, select, hooks = {} } = args
+  const { inputIds, select, cache, hooks = {} } = args
   const [batch, tokens] = inputIds.shape as [number, number]
   const paddingIdx = config.pad_token_id
   const ids = reshape(inputIds, [batch * tokens])
   const plain = scaled(gather(weight, ids, paddingIdx === null ? {} : { paddingIdx }))
   const embedded = hooks.embedding?.(ids, plain, scaled) ?? plain
-  const virtual = hooks.virtualTokens
+  const virtual = cache === undefined ? hooks.virtualTokens : undefined
   const count = virtual?.shape[0] ?? 0
   const width = config.hidden_size
   const joined =

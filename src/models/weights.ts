@@ -110,6 +110,8 @@ export const readBytes = ({ path, start, end }: StoredTensor): Uint8Array => {
   return bytes
 }
 
+export const hasFile = (path: string): boolean => existsSync(path)
+
 /** Writes a text file and the folder that it lies in. */
 export const writeText = (path: string, text: string): void => {
   mkdirSync(dirname(path), { recursive: true })

@@ -50,8 +50,15 @@ export class Generator {
   /** By shape. All stay open, because every batch goes through the same capacities again and a step needs little memory. */
   readonly #decoders = new Map<string, Session>()
 
+  /** Places of the adapter in front of each prompt: the first ones of the cache. */
+  readonly #inFront: number
+  /** Tokens that a text can have. */
+  readonly #longest: number
+
   constructor(runnable: Runnable, options: GeneratorOptions) {
     this.#runnable = runnable
+    this.#inFront = runnable.adapter?.numVirtualTokens ?? 0
+    this.#longest = runnable.model.config.max_position_embeddings - this.#inFront
     this.#options = options
   }
 
@@ -83,15 +90,14 @@ export class Generator {
   async #batch(rows: readonly Row[], options: GenerateOptions): Promise<void> {
     const { model } = this.#runnable
     const longest = rows.reduce((most, { prompt }) => Math.max(most, prompt), 0)
-    const length = Math.min(roundUp(longest), model.config.max_position_embeddings)
+    const length = Math.min(roundUp(longest), this.#longest)
     const first = await this.#readPrompts(rows, length)
-    const cache = new KeyValueCache(model.config, rows.length, 2 * length)
-    const lengths = rows.map(({ prompt }) => prompt)
-    const none = rows.map(() => 0)
-    cache.append(first.present, length, none, lengths)
-    let logits = first.logits
+    const cache = new KeyValueCache(model.config, rows.length, this.#inFront + 2 * length)
     // Places that each row has in the cache; a finished row computes on without effect until the others are done.
-    const used = [...lengths]
+    const used = rows.map(({ prompt }) => this.#inFront + prompt)
+    const none = rows.map(() => 0)
+    cache.append(first.present, this.#inFront + length, none, used)
+    let logits = first.logits
     for (;;) {
       rows.forEach((row, b) => this.#choose(row, logits.subarray(b * model.vocabSize, (b + 1) * model.vocabSize), options))
       if (rows.every(({ finish }) => finish !== undefined)) return
@@ -113,7 +119,7 @@ export class Generator {
     }
     row.ids.push(id)
     options.onToken?.(row.index, id)
-    const most = Math.min(row.prompt + options.maxNewTokens, this.#runnable.model.config.max_position_embeddings)
+    const most = Math.min(row.prompt + options.maxNewTokens, this.#longest)
     if (row.ids.length >= most) row.finish = "length"
   }
 
@@ -169,12 +175,13 @@ export class Generator {
   }
 
   #check(prompt: readonly number[], row: number): void {
+    if (prompt.length > 0 && prompt.length < this.#longest) return
     const { max_position_embeddings: most } = this.#runnable.model.config
-    if (prompt.length > 0 && prompt.length < most) return
+    const taken = this.#inFront === 0 ? "" : `, of which the adapter takes ${this.#inFront}`
     throw new DataError({
       message: prompt.length === 0 ? "an empty prompt: nothing to continue" : `a prompt of ${prompt.length} tokens: too long`,
       where: `prompt ${row + 1}`,
-      ...(prompt.length === 0 ? {} : { why: `the model's max_position_embeddings is ${most}` }),
+      ...(prompt.length === 0 ? {} : { why: `the model's max_position_embeddings is ${most}${taken}` }),
       hint: prompt.length === 0 ? "give a prompt of one token or more" : "shorten the prompt"
     })
   }

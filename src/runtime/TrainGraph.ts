@@ -83,7 +83,8 @@ export const lossGraph = (
   return { graph, random: random?.inputs() ?? [] }
 }
 
-const packedVirtualTokens = (): DefinitionError =>
+/** Packed rows need all that stands in front of a document in each of its layers: a prefix does, virtual tokens do not. */
+export const packedVirtualTokens = (): DefinitionError =>
   new DefinitionError({
     message: "packing does not go together with a method that puts virtual tokens in front of a row",
     where: "train.packing",

@@ -78,9 +78,14 @@ export const tune = (tuning: Tuning, weights: Weights, { accumulates, anchored, 
   refuseFourBit(tuning.trainables, weights)
   const store = new ParamStore(tuning.trainables, accumulates, anchored)
   const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights
+  begin(store, initial)
+  return { tuning, store, frozen: freeze(tuning.frozen, weights) }
+}
+
+/** Fills the trained tensors with their first values. */
+export const begin = (store: ParamStore, initial: Weights): void => {
   for (const { name, p } of store.trainables) initial.read(name, p)
   store.anchor()
-  return { tuning, store, frozen: freeze(tuning.frozen, weights) }
 }
 
 const refuseFourBit = (trainables: readonly Parameter[], weights: Weights): void => {

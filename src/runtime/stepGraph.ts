@@ -27,7 +27,10 @@ const outputs = (graph: Graph, { logits, present }: Built): Graph => {
   return graph
 }
 
-/** Inputs: ids int64 [B, T] padded on the right, last int64 [B]: flat position of each row's last token. Logits [B, V], keys and values [B, KV, T, hd]. */
+/**
+ * Inputs: ids int64 [B, T] padded on the right, last int64 [B]: flat position of each row's last token. Logits [B, V], keys and values
+ * [B, KV, P + T, hd]: those of the adapter's P places in front are the first.
+ */
 export const promptGraph = (runnable: Runnable, rows: number, length: number): Graph => {
   const graph = new Graph()
   const inputIds = graph.input(names.ids, "int64", [rows, length])

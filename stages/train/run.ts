@@ -16,7 +16,8 @@ import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
 import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
 import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
-import { arrange, checkedPart, checkOptions, packLengthOf } from "./preflight.ts"
+import { beginFromText, tokensOfInit } from "./fromText.ts"
+import { arrange, checkedPart, checkOptions, checkRoom, packLengthOf } from "./preflight.ts"
 import { saveResult } from "./result.ts"
 import type { TrainConfig } from "./stage.ts"
 import { startFrom } from "./start.ts"
@@ -31,7 +32,9 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const { model, weights } = await loadStart(inputs.base.path, config)
   const tuning = tuningOf(model, config.method, config.learningRate)
   const start = inputs.adapter && (await startFrom(inputs.adapter, inputs.base, model, config))
+  const initTokens = start === undefined ? await tokensOfInit(config.method, tuning.adapter, inputs.base.path) : undefined
   const table = await readTokens(inputs.train.path)
+  checkRoom(model, tuning.adapter?.numVirtualTokens ?? 0, table.meta.maxLength)
   const part = checkedPart("train", table, model.vocabSize)
   const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), model.vocabSize)
   if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
@@ -45,6 +48,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     seed: seedOf(config.method, config.seed),
     ...(start === undefined ? {} : { start: start.weights })
   })
+  if (initTokens !== undefined) await beginFromText(model, tuned, initTokens, context.threads)
   const parameters = countParameters(tuned)
   say(parameterLine(parameters))
   const memory = frozenLine(tuned.frozen)

@@ -3,9 +3,14 @@ import { configDifference } from "#src/adapters/difference.ts"
 import { configOf, type LoadedAdapter, loadAdapter } from "#src/adapters/peft.ts"
 import { DataError, DefinitionError } from "#src/domain/Errors.ts"
 import type { InputArtifact } from "#src/domain/StageContext.ts"
-import type { Model } from "#src/models/Model.ts"
+import type { Model, Weights } from "#src/models/Model.ts"
 import { isAdapterFolder, readModelInfo } from "#src/runtime/ModelFolder.ts"
 import type { TrainConfig } from "./stage.ts"
+
+export interface Start extends Pick<LoadedAdapter, "overBase"> {
+  /** The adapter's tensors as they are trained. */
+  readonly weights: Weights
+}
 
 /** @throws DataError where the folder holds no adapter, one of another base, or one that the method does not train */
 export const startFrom = async (
@@ -13,7 +18,7 @@ export const startFrom = async (
   base: InputArtifact,
   model: Model,
   { method, initialWeights }: TrainConfig
-): Promise<LoadedAdapter> => {
+): Promise<Start> => {
   if (method.type === "full" || initialWeights === "random") {
     throw new DefinitionError({
       message: `an adapter is wired in, but ${method.type === "full" ? "the method is full()" : 'initialWeights is "random"'}`,
@@ -40,11 +45,20 @@ export const startFrom = async (
   }
   const loaded = await loadAdapter(adapter.path, model)
   const difference = configDifference(model, loaded.config, configOf(model, method, ""))
-  if (difference === undefined) return loaded
-  const { field, a, b } = difference
+  if (difference !== undefined) {
+    const { field, a, b } = difference
+    throw new DataError({
+      message: `the adapter is not what the method trains: ${field} is ${JSON.stringify(a)} there, ${JSON.stringify(b)} in the method`,
+      where: "input adapter",
+      hint: `give the method the adapter's options`
+    })
+  }
+  const { trained: weights, overBase } = loaded
+  if (weights !== undefined) return { weights, overBase }
   throw new DataError({
-    message: `the adapter is not what the method trains: ${field} is ${JSON.stringify(a)} there, ${JSON.stringify(b)} in the method`,
-    where: "input adapter",
-    hint: `give the method the adapter's options`
+    message: "the adapter can be used, but not trained further",
+    where: `input adapter, ${adapter.path}`,
+    why: "its file holds what the projection made, not the projection; anneal keeps that in encoder.safetensors beside it, PEFT does not",
+    hint: "wire in a folder that anneal wrote, or train from the beginning"
   })
 }

@@ -1,32 +1,16 @@
 // Every adapter of the shared references against PEFT: logits, loss, gradients, merged weights, folders read and written again.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { loadAdapter, saveAdapter } from "#src/adapters/peft.ts"
-import { parseConfig } from "#src/formats/hfConfig.ts"
-import { modelOf } from "#src/models/families.ts"
 import { loadModel } from "#src/models/load.ts"
 import type { Weights } from "#src/models/Model.ts"
 import { hasShared, shared } from "../shared.ts"
+import { type Case, casesOf } from "./cases.ts"
 import { distance, expectGolden, readAll, type Rows, runLoss } from "./forward.ts"
 
-/** Whether the family of a base is one of anneal's. */
-const isKnown = (base: string): boolean => {
-  const file = shared("parity", "models", base, "hf", "config.json")
-  try {
-    return modelOf(parseConfig(readFileSync(file, "utf8"), file), file) !== undefined
-  } catch {
-    return false
-  }
-}
-
-const kinds = /^(lora|dora|rslora|ia3)/
-const cases = (hasShared ? readdirSync(shared("parity", "adapters")) : []).filter(isKnown).flatMap((base) =>
-  readdirSync(shared("parity", "adapters", base))
-    .filter((method) => kinds.test(method) && existsSync(shared("parity", "adapters", base, method, "adapter")))
-    .map((method) => ({ base, method }))
-)
+const cases = casesOf(/^(lora|dora|rslora|ia3)/)
 
 test.skipIf(!hasShared)("there are references of several bases", () => {
   expect(cases.length).toBeGreaterThan(8)
@@ -36,7 +20,7 @@ interface Golden extends Rows {
   readonly adapter_keys: Readonly<Record<string, readonly number[]>>
 }
 
-const open = async ({ base, method }: { readonly base: string; readonly method: string }) => {
+const open = async ({ base, method }: Case) => {
   const folder = shared("parity", "adapters", base, method)
   const { model, weights } = await loadModel(shared("parity", "models", base, "hf"))
   const golden = JSON.parse(readFileSync(join(folder, "golden.json"), "utf8")) as Golden

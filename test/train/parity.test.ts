@@ -1,19 +1,18 @@
 // Whole training runs against PyTorch, transformers' Trainer and PEFT: losses, gradient norms, rates, final weights.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { Method } from "#src/adapters/options.ts"
 import { type AdapterConfig, parseAdapterConfig } from "#src/formats/adapterConfig.ts"
-import { parseConfig } from "#src/formats/hfConfig.ts"
-import { modelOf } from "#src/models/families.ts"
 import { openTensorFile, readTensor } from "#src/models/weights.ts"
 import { loadModel } from "#src/models/load.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { runTraining, type TrainerOptions } from "#src/runtime/Trainer.ts"
 import { type Tuned, tune, tuningOf } from "#src/runtime/Tuning.ts"
-import { ia3Method, loraMethod } from "../adapters/method.ts"
+import { ia3Method, loraMethod, prefixMethod, promptTuningMethod } from "../adapters/method.ts"
+import { casesOf, isKnown } from "../parity/cases.ts"
 import { driftOf, hasParity, json, parity, type ReferenceBatch, type ReferenceRow, shared, tensorsOf, toRows, toRun } from "./parity.ts"
 
 let folder = ""
@@ -182,24 +181,21 @@ describe.skipIf(!hasParity)("transformers' Trainer: accumulation with an uneven 
 
 /** An adapter of the references as the method that trains it. */
 const methodOf = (config: AdapterConfig): Method => {
-  const { peftType, baseModel: _, fanInFanOut: __, ...options } = config as AdapterConfig & Record<string, unknown>
-  return (peftType === "LORA" ? loraMethod(options as never) : ia3Method(options as never)) as Method
-}
-
-const kinds = /^(lora|dora|rslora|ia3)/
-const isKnown = (base: string): boolean => {
-  const file = parity("models", base, "hf", "config.json")
-  try {
-    return modelOf(parseConfig(readFileSync(file, "utf8"), file), file) !== undefined
-  } catch {
-    return false
+  switch (config.peftType) {
+    case "PREFIX_TUNING": {
+      const { numVirtualTokens, encoderHiddenSize } = config
+      return prefixMethod({ numVirtualTokens, ...(encoderHiddenSize === undefined ? {} : { projection: true, encoderHiddenSize }) })
+    }
+    case "PROMPT_TUNING":
+      return promptTuningMethod({ numVirtualTokens: config.numVirtualTokens })
+    default: {
+      const { peftType, baseModel: _, fanInFanOut: __, ...options } = config as AdapterConfig & Record<string, unknown>
+      return (peftType === "LORA" ? loraMethod(options as never) : ia3Method(options as never)) as Method
+    }
   }
 }
-const adapters = (hasParity ? readdirSync(parity("adapters")) : []).filter(isKnown).flatMap((base) =>
-  readdirSync(parity("adapters", base))
-    .filter((method) => kinds.test(method) && method !== "loraplus")
-    .map((method) => ({ base, method }))
-)
+
+const adapters = casesOf(/^(lora|dora|rslora|ia3|prefix|prompt_tuning)/)
 
 describe.skipIf(adapters.length === 0)("PEFT adapters, five AdamW steps", () => {
   test.each(adapters)("$base/$method", async ({ base, method }) => {
