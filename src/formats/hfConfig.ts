@@ -21,16 +21,20 @@ const asObject = (value: Json | undefined): JsonObject =>
 /** Scalings that are defined by the context of pretraining; a field of it beside them wins, as in transformers. */
 const byContext: readonly Json[] = ["llama3", "yarn", "longrope"]
 
+/** Nothing where the file says nothing of rope. */
 const ropeParameters = (source: JsonObject): JsonObject => {
   const { rope_parameters, rope_theta, rope_scaling, partial_rotary_factor, original_max_position_embeddings: original } = source
   const { type, ...scaling } = asObject(rope_scaling)
+  const fields = given({ rope_parameters, rope_theta, rope_scaling, partial_rotary_factor })
+  if (Object.keys(fields).length === 0) return {}
   const merged = {
     rope_type: type ?? "default",
     ...given({ rope_theta, partial_rotary_factor }),
     ...scaling,
     ...asObject(rope_parameters)
   }
-  return byContext.includes(merged.rope_type) ? { ...merged, ...given({ original_max_position_embeddings: original }) } : merged
+  const context = byContext.includes(merged.rope_type) ? given({ original_max_position_embeddings: original }) : {}
+  return { rope_parameters: { ...merged, ...context } }
 }
 
 const given = (fields: Readonly<Record<string, Json | undefined>>): JsonObject =>
@@ -50,7 +54,7 @@ export const parseConfig = (text: string, where: string): HfConfig => {
   const dtype = source["dtype"] ?? torch_dtype
   return {
     modelType: model_type,
-    fields: { ...withoutQuantization(source), rope_parameters: ropeParameters(source), ...(dtype === undefined ? {} : { dtype }) },
+    fields: { ...withoutQuantization(source), ...ropeParameters(source), ...(dtype === undefined ? {} : { dtype }) },
     source,
     fourBit: isFourBit(source, where)
   }

@@ -63,6 +63,8 @@ export interface OpTable {
   Dequantize4Bit: { readonly shape: Shape; readonly blockSize: number; readonly quantType?: "nf4" | "fp4" }
   /** inputs: x [..., D], scale [D]; outputs: y, 1 / rms [..., 1]. */
   SimplifiedLayerNormalization: { readonly epsilon: number }
+  /** inputs: x [..., D], scale [D], bias [D]; outputs: y, mean [..., 1], 1 / standard deviation [..., 1]. */
+  LayerNormalization: { readonly epsilon: number }
   /** inputs: x [B,H,T,hd], positions int64 [B,T], cos and sin [maxPosition, hd/2]; halves are rotated (x1|x2), not pairs. */
   RotaryEmbedding: None
   Silu: None

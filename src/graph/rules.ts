@@ -46,6 +46,7 @@ export const rules: { readonly [K in OpName]: Rule<K> | "none" } = {
   LogSoftmax: nn.logSoftmaxRule,
   Dequantize4Bit: "none",
   SimplifiedLayerNormalization: nn.rmsNormRule,
+  LayerNormalization: nn.layerNormRule,
   RotaryEmbedding: nn.rotaryEmbeddingRule,
   Silu: nn.siluRule,
   Gelu: nn.geluRule,

@@ -37,7 +37,7 @@ export const decoderFields = {
   initializer_range: Schema.optionalKey(Schema.Finite),
   attention_dropout: Dropout,
   tie_word_embeddings: flag,
-  rope_parameters: Schema.Record(Schema.String, Schema.Json)
+  rope_parameters: maybe(Schema.Record(Schema.String, Schema.Json))
 }
 
 /** A model config without what anneal does not compute. */
@@ -63,7 +63,7 @@ export const decodeConfig = <F extends Schema.Struct.Fields>(
   where: string
 ): (typeof schema)["Type"] => {
   const decoded = decodeObject(schema, fields, where)
-  const known = new Set([...Object.keys(schema.fields), ...ropeFields])
+  const known = new Set([...Object.keys(schema.fields), ...("rope_parameters" in schema.fields ? ropeFields : [])])
   const unknown = Object.entries(fields).filter(([name, value]) => !known.has(name) && !inertFields.has(name) && !isOff(value))
   if (unknown.length === 0) return decoded
   throw new DataError({

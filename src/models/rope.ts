@@ -60,14 +60,14 @@ const decode = (parameters: JsonObject, where: string): Parameters => {
   throw new DataError({ message: `${unknown}: ${JSON.stringify(parameters[unknown])} is no parameter of ${decoded.rope_type} rope`, where })
 }
 
-/** What `rope_parameters` of a config say. `theta` is the family's default base. @throws DataError */
+/** What `rope_parameters` of a config say; plain rope where they are left out. `theta` is the family's default base. @throws DataError */
 export const ropeOf = (
-  parameters: JsonObject,
+  parameters: JsonObject | null | undefined,
   config: Pick<ModelConfig, "head_dim" | "max_position_embeddings">,
   where: string,
   theta = 10000
 ): Rope => {
-  const rope = decode(parameters, `${where}: rope_parameters`)
+  const rope = decode(parameters ?? { rope_type: "default" }, `${where}: rope_parameters`)
   const { head_dim: dim, max_position_embeddings: context } = config
   const base = rope.rope_theta ?? theta
   const fixed = (frequencies: Float64Array, attentionFactor = 1): Rope => {

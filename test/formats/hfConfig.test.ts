@@ -12,8 +12,8 @@ test("older rope fields become rope_parameters", () => {
   expect(parse({ rope_theta: 5e5, rope_scaling: { type: "llama3", ...scaling } })["rope_parameters"]).toEqual(newer)
 })
 
-test("without rope fields it is plain rope", () => {
-  expect(parse({})["rope_parameters"]).toEqual({ rope_type: "default" })
+test("no rope fields give none, a base alone gives plain rope", () => {
+  expect(parse({})).not.toHaveProperty("rope_parameters")
   expect(parse({ rope_theta: 5, rope_scaling: null })["rope_parameters"]).toEqual({ rope_type: "default", rope_theta: 5 })
 })
 

@@ -156,6 +156,9 @@ const cases: readonly GradCase[] = [
   { name: "rmsNorm [2,3,4]", shapes: [[2, 3, 4], [4]], build: ([x, w]) => nn.rmsNorm(x!, w!, 1e-5) },
   { name: "rmsNorm [3,5]", shapes: [[3, 5], [5]], build: ([x, w]) => nn.rmsNorm(x!, w!, 1e-2) },
   { name: "rmsNorm float32", shapes: [[3, 5], [5]], build: ([x, w]) => nn.rmsNorm(x!, w!, 1e-5), ...single },
+  { name: "layerNorm [2,3,4]", shapes: [[2, 3, 4], [4], [4]], build: ([x, w, b]) => nn.layerNorm(x!, w!, b!, 1e-5) },
+  { name: "layerNorm [3,5]", shapes: [[3, 5], [5], [5]], build: ([x, w, b]) => nn.layerNorm(x!, w!, b!, 1e-2) },
+  { name: "layerNorm float32", shapes: [[3, 5], [5], [5]], build: ([x, w, b]) => nn.layerNorm(x!, w!, b!, 1e-5), ...single },
   rotary({}),
   rotary(single),
   {

@@ -7,7 +7,7 @@ import { lower } from "#src/graph/onnx/lower.ts"
 import { add, cast, equal, exp, mul, scale } from "#src/graph/ops/elementwise.ts"
 import { gather, scatterElements } from "#src/graph/ops/index.ts"
 import { matMul } from "#src/graph/ops/matmul.ts"
-import { rmsNorm, rotaryEmbedding } from "#src/graph/ops/nn.ts"
+import { layerNorm, rmsNorm, rotaryEmbedding } from "#src/graph/ops/nn.ts"
 import { reduceSum } from "#src/graph/ops/reduce.ts"
 import { concat, expand, reshape, slice, split, transpose } from "#src/graph/ops/shape.ts"
 import { printGraph } from "#src/graph/print.ts"
@@ -40,6 +40,7 @@ describe("errors at the author's line", () => {
     [() => reduceSum(b, { axes: [2] }), "axis 2 of rank 2 does not exist in ReduceSum: [96,64]"],
     [() => scatterElements(b, ids, b, 0), "shape mismatch in ScatterElements"],
     [() => rmsNorm(a, b, 1e-5), "shape mismatch in SimplifiedLayerNormalization: [4,128,64] x [96,64]"],
+    [() => layerNorm(a, b, b, 1e-5), "shape mismatch in LayerNormalization: [4,128,64] x [96,64] x [96,64]"],
     [() => rotaryEmbedding(a, ids, b, b), "shape mismatch in RotaryEmbedding"],
     [() => graph.input("a", "float32", [1]), 'the name "a" is empty or taken'],
     [() => graph.output("b", a), "the name b is taken"],

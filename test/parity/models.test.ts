@@ -1,5 +1,5 @@
 // Every family against transformers: logits, hidden states, loss, every gradient, older configs, greedy continuation.
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
 import { parseConfig } from "#src/formats/hfConfig.ts"
 import { Graph } from "#src/graph/Graph.ts"
@@ -27,6 +27,8 @@ const graphBytes = (model: Model): Uint8Array => {
 }
 
 const models = [
+  "gemma3_text",
+  "gpt2",
   "llama",
   "llama-bf16",
   "llama-untied",
@@ -48,9 +50,15 @@ describe.skipIf(!hasShared).each(models)("%s as transformers computes it", (name
     await expectGolden(folder(), model, weights)
   })
 
-  test("the older spelling of its config gives the same graph", () => {
+  test.skipIf(!existsSync(folder("config.legacy.json")))("the older spelling of its config gives the same graph", () => {
     const model = (file: string) => modelOf(parseConfig(readFileSync(folder(file), "utf8"), file), file)
     expect(Buffer.compare(graphBytes(model("config.legacy.json")), graphBytes(model("hf/config.json")))).toBe(0)
+  })
+
+  const hubKeys = "hf-hub-keys"
+  test.skipIf(!existsSync(folder(hubKeys)))("the hub's own tensor names hold the same weights", async () => {
+    const [{ model, weights }, hub] = [await loadModel(folder("hf")), await loadModel(folder(hubKeys))]
+    for (const { name } of model.parameters) expect(hub.weights.read(name), name).toEqual(weights.read(name))
   })
 
   test("greedy continuation with a key/value cache", async () => {

@@ -89,6 +89,18 @@ export const rmsNorm: Infer<"SimplifiedLayerNormalization"> = (op, inputs) => {
   return [x, { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] }]
 }
 
+export const layerNorm: Infer<"LayerNormalization"> = (op, inputs) => {
+  expectCount(op, inputs, 3)
+  expectFloat(op, inputs)
+  expectSameDType(op, inputs)
+  const [x, scale, bias] = inputs as [Type, Type, Type]
+  const last = x.shape.at(-1)
+  if (last === undefined || !sameShape(scale.shape, [last]) || !sameShape(bias.shape, [last]))
+    fail(op, inputs, "shape mismatch", "scale and bias must be [D] with D the last axis of x")
+  const row = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] }
+  return [x, row, row]
+}
+
 export const rotaryEmbedding: Infer<"RotaryEmbedding"> = (op, inputs) => {
   expectCount(op, inputs, 4)
   const [x, positions, cos, sin] = inputs as [Type, Type, Type, Type]

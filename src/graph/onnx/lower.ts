@@ -70,6 +70,22 @@ const rmsNorm: Lower<"SimplifiedLayerNormalization"> = ({ emit, node, attributes
   emit.node("Mul", [run("Mul", "unit", input, r), scale], [result])
 }
 
+/** As above; in float64: n = (x - mean(x)) r with r = 1 / sqrt(mean((x - mean)^2) + epsilon), y = n w + b. */
+const layerNorm: Lower<"LayerNormalization"> = ({ emit, node, attributes: { epsilon }, x, y }) => {
+  const [input, scale, bias] = x as [string, string, string]
+  const [result, mean, r] = y as [string, string, string]
+  if (node.outputs[0]!.dtype === "float32") {
+    emit.node("LayerNormalization", x, y, { axis: int(-1), epsilon: float(epsilon) })
+    return
+  }
+  const run = (op: string, name: string, ...inputs: readonly string[]) => emit.node(op, inputs, [`${result}/${name}`])
+  emit.node("ReduceMean", [input, emit.ints([-1])], [mean])
+  const centred = run("Sub", "centred", input, mean)
+  const variance = run("ReduceMean", "variance", run("Mul", "square", centred, centred), emit.ints([-1]))
+  emit.node("Reciprocal", [run("Sqrt", "deviation", run("Add", "sum", variance, emit.scalar("float64", epsilon)))], [r])
+  emit.node("Add", [run("Mul", "scaled", run("Mul", "unit", centred, r), scale), bias], [result])
+}
+
 /** The kernel takes float32; in float64 (checkGrads): (x1 cos - x2 sin | x2 cos + x1 sin). */
 const rotaryEmbedding: Lower<"RotaryEmbedding"> = ({ emit, node, x, y }) => {
   const [input, positions, cos, sin] = x as [string, string, string, string]
@@ -138,6 +154,7 @@ const table: { readonly [K in OpName]: Lower<K> } = {
   LogSoftmax: withAxis,
   Dequantize4Bit: ({ emit, attributes, x, y }) => dequantize(emit, attributes, x, y[0]!),
   SimplifiedLayerNormalization: rmsNorm,
+  LayerNormalization: layerNorm,
   RotaryEmbedding: rotaryEmbedding,
   Silu: ({ emit, node, x, y }) => {
     if (node.outputs[0]!.dtype === "float32") emit.node("QuickGelu", x, y, { alpha: float(1) }, "com.microsoft")
@@ -148,7 +165,7 @@ const table: { readonly [K in OpName]: Lower<K> } = {
 }
 
 /** Kernels that leave an output out when it has no name. Others crash then (Split does). */
-const optionalOutputs: ReadonlySet<string> = new Set(["SimplifiedLayerNormalization"])
+const optionalOutputs: ReadonlySet<string> = new Set(["SimplifiedLayerNormalization", "LayerNormalization"])
 
 const describe = (value: Value, name: string = value.name) => ({ name, dtype: value.dtype, shape: value.shape })
 

@@ -11,6 +11,10 @@ export const logSoftmax = (x: Value, axis = -1): Value => x.graph.add("LogSoftma
 export const rmsNorm = (x: Value, scale: Value, epsilon: number): Value =>
   x.graph.add("SimplifiedLayerNormalization", [x, scale], { epsilon })[0]!
 
+/** Layer normalization over the last axis: scale * (x - mean(x)) / sqrt(var(x) + epsilon) + bias; x [..., D], scale and bias [D]. */
+export const layerNorm = (x: Value, scale: Value, bias: Value, epsilon: number): Value =>
+  x.graph.add("LayerNormalization", [x, scale, bias], { epsilon })[0]!
+
 /**
  * Rotary position embedding over halves, as Hugging Face stores weights: (x1 cos - x2 sin | x2 cos + x1 sin).
  * x [B,H,T,hd], positions int64 [B,T], cos and sin [maxPosition, hd/2].

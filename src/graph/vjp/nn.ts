@@ -5,6 +5,7 @@ import { matMul } from "../ops/matmul.ts"
 import { rotaryEmbedding } from "../ops/nn.ts"
 import { reduceSum } from "../ops/reduce.ts"
 import { reshape } from "../ops/shape.ts"
+import type { Value } from "../Value.ts"
 import { once } from "./Rule.ts"
 import type { Rule } from "./Rule.ts"
 
@@ -32,6 +33,20 @@ export const rmsNormRule: Rule<"SimplifiedLayerNormalization"> = ({ inputs: [x, 
     },
     () => reshape(matMul(reshape(r!, [-1, 1]), p(), { transA: true }), [width])
   ]
+}
+
+/**
+ * y = w n + b with n = (x - mean) r, r = 1 / sqrt(var(x) + epsilon), over D elements a row:
+ * dx = r (g w - sum(g w) / D - n sum(g w n) / D), dw = sum over rows of g n, db = sum over rows of g.
+ */
+export const layerNormRule: Rule<"LayerNormalization"> = ({ inputs: [x, w], outputs: [, mean, r], g }) => {
+  const width = w!.shape[0]!
+  const n = once(() => mul(sub(x!, mean!), r!))
+  const p = once(() => mul(g, n()))
+  const column = once(() => reshape(w!, [width, 1]))
+  const rowMean = (a: Value): Value => reshape(matMul(reshape(a, [-1, width]), column(), { alpha: 1 / width }), r!.shape)
+  const rowSum = (a: Value): Value => reduceSum(reshape(a, [-1, width]), { axes: [0] })
+  return [() => mul(sub(sub(mul(g, w!), rowMean(g)), mul(n(), rowMean(p()))), r!), () => rowSum(p()), () => rowSum(g)]
 }
 
 /** A rotation by an angle: dx = g rotated back (sin negated). The tables have no gradient. */
