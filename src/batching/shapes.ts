@@ -9,16 +9,20 @@ export interface BatchShape {
 }
 
 const multiple = 16
-const roundUp = (n: number): number => Math.ceil(Math.max(1, n) / multiple) * multiple
+const roundUp = (n: number, most = Infinity): number => Math.max(n, Math.min(Math.ceil(Math.max(1, n) / multiple) * multiple, most))
 
 /**
  * At most `limit` shapes, shortest first, each large enough for the batches whose length it is the next to hold. Lengths
  * are the cut points with the least padding in total (dynamic programming over the distinct lengths); another shape
- * must save 5 % of the positions, since each costs a graph, a session and its memory.
+ * must save 5 % of the positions, since each costs a graph, a session and its memory. No batch is padded beyond `positions`,
+ * those that the model has.
  */
-export const chooseShapes = (batches: readonly BatchShape[], limit = 3): readonly BatchShape[] => {
+export const chooseShapes = (batches: readonly BatchShape[], positions: number, limit = 3): readonly BatchShape[] => {
   const counts = new Map<number, number>()
-  for (const { length } of batches) counts.set(roundUp(length), (counts.get(roundUp(length)) ?? 0) + 1)
+  for (const batch of batches) {
+    const length = roundUp(batch.length, positions)
+    counts.set(length, (counts.get(length) ?? 0) + 1)
+  }
   const lengths = [...counts.keys()].sort((a, b) => a - b)
   const cuts = cutPoints(
     lengths,

@@ -43,7 +43,7 @@ const given = (fields: Readonly<Record<string, Json | undefined>>): JsonObject =
 /** @throws DataError where the text is no JSON object, names no model_type or weights in a form that anneal does not read */
 export const parseConfig = (text: string, where: string): HfConfig => {
   const source = parseObject(text, where)
-  const { model_type, torch_dtype } = source
+  const { model_type } = source
   if (typeof model_type !== "string") {
     throw new DataError({
       message: "model_type is missing",
@@ -51,17 +51,21 @@ export const parseConfig = (text: string, where: string): HfConfig => {
       hint: 'a model folder\'s config.json names its family, e.g. "model_type": "llama"'
     })
   }
-  const dtype = source["dtype"] ?? torch_dtype
-  return {
-    modelType: model_type,
-    fields: { ...withoutQuantization(source), ...ropeParameters(source), ...(dtype === undefined ? {} : { dtype }) },
-    source,
-    fourBit: isFourBit(source, where)
-  }
+  return { modelType: model_type, fields: newerSpelling(withoutQuantization(source)), source, fourBit: isFourBit(source, where) }
+}
+
+/** A config, or one inside another, as transformers 5 writes it. */
+export const newerSpelling = (source: JsonObject): JsonObject => {
+  const dtype = source["dtype"] ?? source["torch_dtype"]
+  return { ...source, ...ropeParameters(source), ...(dtype === undefined ? {} : { dtype }) }
 }
 
 /** config.json for weights that are saved plain in one type, in the spelling that the source had. */
 export const formatConfig = (source: JsonObject, dtype: "float32" | "float16" | "bfloat16" = "float32"): string => {
-  const dtypeField = "torch_dtype" in source && !("dtype" in source) ? "torch_dtype" : "dtype"
-  return `${JSON.stringify({ ...withoutQuantization(source), [dtypeField]: dtype }, null, 2)}\n`
+  const typed = (config: JsonObject, always: boolean): JsonObject => {
+    const field = "torch_dtype" in config && !("dtype" in config) ? "torch_dtype" : "dtype"
+    return always || field in config ? { ...config, [field]: dtype } : config
+  }
+  const inner = Object.entries(source).map(([name, value]) => [name, name.endsWith("_config") ? typed(asObject(value), false) : value])
+  return `${JSON.stringify(typed(withoutQuantization(Object.fromEntries(inner) as JsonObject), true), null, 2)}\n`
 }

@@ -20,8 +20,8 @@ export interface Parameter {
   /** Factor of the training's learning rate; default 1. */
   readonly learningRateScale?: number
   readonly init: Init
-  /** Other names under which a file may hold the same tensor: a tied output head's, older releases'. */
-  readonly aliases?: readonly string[]
+  /** Another name under which a file may hold the same tensor (a tied output head). */
+  readonly alias?: string
 }
 
 /** A linear layer: what an adapter can change. Its parameters are `${path}.weight` and, with `bias`, `${path}.bias`. */
@@ -150,6 +150,20 @@ export interface AdapterTargets {
   readonly ia3Feedforward: readonly string[]
 }
 
+/** How a family's files name tensors where that is not as transformers names the modules. */
+export interface FileNames {
+  readonly toOwn: (stored: string) => string
+  readonly toFile: (own: string) => string
+}
+
+/** A tensor that lies in a model's file, but is no part of what anneal computes. */
+export interface Beside {
+  readonly name: string
+  readonly shape: readonly number[]
+  /** @throws DataError where it cannot be read as float32 */
+  readonly read: () => Float32Array
+}
+
 export interface Model {
   readonly modelType: string
   readonly config: ModelConfig
@@ -166,8 +180,15 @@ export interface Model {
   /** Modules that PEFT adapts where none are named, by the last part of their path. */
   readonly targets: AdapterTargets
   readonly dropout: ConfigDropout
+  /** Longer rows cannot be read, because positions are learned. */
+  readonly positionLimit?: number
+  readonly fileNames?: FileNames
   /** Names of tensors that a file may hold besides and that are not needed (buffers of older releases). */
   readonly ignored: RegExp
+  /** Names of tensors that a file may hold besides and that a whole model keeps when it is saved (an image encoder's). */
+  readonly kept?: RegExp
+  /** Those, where the model was read with its weights. */
+  readonly besides?: readonly Beside[]
   readonly build: (graph: GraphBuilder, args: BuildArgs) => Built
 }
 

@@ -102,7 +102,7 @@ export const embeddingTensors = (
   const table = weight(`${embedding}.weight`, [vocab, hidden], std)
   const init = pad === null ? table.init : ({ kind: "normal", std, zeroRow: pad } as const)
   return {
-    first: { ...table, init, ...(tied ? { aliases: [`${head}.weight`] } : {}) },
+    first: { ...table, init, ...(tied ? { alias: `${head}.weight` } : {}) },
     last: tied ? [] : [weight(`${head}.weight`, [vocab, hidden], std)]
   }
 }

@@ -152,7 +152,7 @@ const parametersOf = (config: Gpt2Config, paths: readonly string[]): readonly Pa
   const { first, last } = embeddingTensors(config, embedding, head, std)
   // Each block adds twice to the residual stream.
   const stdOf = ({ path }: Linear): number => (path.endsWith(".c_proj") ? std / Math.sqrt(2 * layers) : std)
-  const parameters = [
+  return [
     first,
     weight(`${root}.wpe.weight`, [max_position_embeddings, width], std),
     ...paths.flatMap((path) => [
@@ -163,17 +163,15 @@ const parametersOf = (config: Gpt2Config, paths: readonly string[]): readonly Pa
     ...normTensors(`${root}.ln_f`, width),
     ...last
   ]
-  // The hub's own files lack the model's prefix.
-  return parameters.map((parameter) =>
-    parameter.name.startsWith(`${root}.`)
-      ? { ...parameter, aliases: [parameter.name.slice(root.length + 1), ...(parameter.aliases ?? [])] }
-      : parameter
-  )
 }
+
+/** The hub's own files lack the module's name. */
+const toOwn = (stored: string): string => (/^(wte|wpe|h|ln_f)\./.test(stored) ? `${root}.${stored}` : stored)
 
 /** @throws DataError where the config is incomplete or asks for something that is not computed here */
 export const gpt2 = (source: HfConfig, where: string): Model => {
   const fields = decodeConfig(Fields, source, where)
+  const { attn_pdrop: attention = 0.1, resid_pdrop: residual = 0.1, embd_pdrop: embedded = 0.1 } = fields
   const config = configOf(fields, where)
   const paths = layerPaths(`${root}.h`, config)
   return decoder({
@@ -184,9 +182,11 @@ export const gpt2 = (source: HfConfig, where: string): Model => {
     linears: paths.flatMap((path) => blockLinears(config, path)),
     parameters: parametersOf(config, paths),
     targets: { lora: ["c_attn"], ia3: ["c_attn", "mlp.c_proj"], ia3Feedforward: ["mlp.c_proj"] },
-    dropout: dropoutOf({ attention: fields.attn_pdrop, residual: fields.resid_pdrop, embedding: fields.embd_pdrop }),
+    dropout: dropoutOf({ attention, residual, embedding: embedded }),
+    positionLimit: config.max_position_embeddings,
+    fileNames: { toOwn, toFile: (name) => name },
     // Causal masks that older releases saved.
-    ignored: /^(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)$/,
+    ignored: /^transformer\.h\.\d+\.attn\.(bias|masked_bias)$/,
     embed: ({ param }) => ({ placed: (x, at) => placed(config, param, x, at) }),
     blocks: (c) => (layer, x) => block(c, config, layer, paths[layer] as string, x),
     norm: (c, x) => norm(c, config, `${root}.ln_f`, x)

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { DataError } from "#src/domain/Errors.ts"
 import { parseConfig } from "#src/formats/hfConfig.ts"
 import { modelOf } from "./families.ts"
-import type { Model, Parameter, Weights } from "./Model.ts"
+import type { Beside, Model, Parameter, Weights } from "./Model.ts"
 import { openQuantized, withQuantized } from "./quantized.ts"
 import { isReadable, openTensors, readTensor, readText } from "./weights.ts"
 import type { StoredTensor, StoredTensors } from "./weights.ts"
@@ -20,13 +20,27 @@ export const loadConfig = async (folder: string): Promise<Model> => readConfig(f
 /** The model of a folder and its weights, which are read from the files tensor by tensor when asked for. @throws DataError */
 export const loadModel = async (folder: string): Promise<{ readonly model: Model; readonly weights: Weights }> => {
   const { model, fourBit } = readConfig(folder)
-  const tensors = openTensors(folder)
+  const tensors = ownNames(openTensors(folder), model)
   const quantized = fourBit ? openQuantized(model, tensors) : undefined
-  const aliases = new Set(model.parameters.flatMap(({ aliases = [] }) => aliases))
-  const extra = [...tensors.keys()].filter((name) => model.ignored.test(name) || aliases.has(name))
+  const aliases = model.parameters.flatMap(({ alias }) => alias ?? [])
+  const besides = [...tensors].filter(([name]) => model.kept?.test(name) === true).map(([name, tensor]) => besideOf(name, tensor))
+  const kept = new Set(besides.map(({ name }) => name))
+  const extra = [...tensors.keys()].filter((name) => model.ignored.test(name) || kept.has(name) || aliases.includes(name))
   const plain = bindTensors(model.parameters, tensors, [...extra, ...(quantized?.sides ?? [])], folder, quantized?.tensors)
-  return { model, weights: quantized === undefined ? plain : withQuantized(plain, quantized) }
+  return { model: { ...model, besides }, weights: quantized === undefined ? plain : withQuantized(plain, quantized) }
 }
+
+const ownNames = (tensors: StoredTensors, { fileNames }: Model): StoredTensors =>
+  fileNames === undefined ? tensors : new Map([...tensors].map(([name, tensor]) => [fileNames.toOwn(name), tensor]))
+
+const besideOf = (name: string, tensor: StoredTensor): Beside => ({
+  name,
+  shape: tensor.shape,
+  read: () => {
+    checkReadable(tensor)
+    return readTensor(tensor)
+  }
+})
 
 /**
  * Weights of `parameters` from a file's tensors, which must be exactly these and may be some of `extra`: a tensor that has no
@@ -40,11 +54,7 @@ export const bindTensors = (
   where: string,
   checked: Pick<ReadonlyMap<string, unknown>, "has"> = new Map()
 ): Weights => {
-  const stored = ({ name, aliases = [] }: Parameter): StoredTensor | undefined => {
-    const used = [name, ...aliases].find((each) => tensors.has(each))
-    return used === undefined ? undefined : tensors.get(used)
-  }
-  const found = new Map(parameters.map((parameter) => [parameter.name, stored(parameter)]))
+  const found = new Map(parameters.map(({ name, alias }) => [name, tensors.get(name) ?? tensors.get(alias ?? name)]))
   const missing = parameters.filter(({ name }) => found.get(name) === undefined).map(({ name }) => name)
   if (missing.length > 0) throw new DataError({ message: `missing ${listed(missing)}`, where, why: "the model's config asks for them" })
   const besides = new Set(extra)
@@ -64,7 +74,8 @@ export const bindTensors = (
 const listed = (names: readonly string[]): string =>
   `${names.length === 1 ? "tensor" : `${names.length} tensors`}: ${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}`
 
-const check = ({ shape }: Parameter, { name, path, ...stored }: StoredTensor): void => {
+const check = ({ shape }: Parameter, tensor: StoredTensor): void => {
+  const { name, path, ...stored } = tensor
   if (stored.shape.join() !== shape.join()) {
     throw new DataError({
       message: `${name} has the shape [${stored.shape.join(", ")}], the model's config asks for [${shape.join(", ")}]`,
@@ -72,7 +83,9 @@ const check = ({ shape }: Parameter, { name, path, ...stored }: StoredTensor): v
       hint: "config and weights must come from the same model"
     })
   }
-  if (!isReadable(stored.dtype)) {
-    throw new DataError({ message: `${name} has the dtype ${stored.dtype}; F32, F16 and BF16 are supported`, where: path })
-  }
+  checkReadable(tensor)
+}
+
+const checkReadable = ({ name, dtype, path }: StoredTensor): void => {
+  if (!isReadable(dtype)) throw new DataError({ message: `${name} has the dtype ${dtype}; F32, F16 and BF16 are supported`, where: path })
 }

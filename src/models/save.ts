@@ -8,7 +8,10 @@ import { writeTensorFile, writeText } from "./weights.ts"
 export const savedDTypes = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const
 export type SavedDType = keyof typeof savedDTypes
 
-/** A tied weight is written once, as transformers does. The same tensors always give the same bytes. */
+/**
+ * A tied weight is written once, as transformers does, and tensors beside the model's own as they were. The same tensors always
+ * give the same bytes.
+ */
 export const saveModel = async (
   folder: string,
   model: Model,
@@ -16,5 +19,11 @@ export const saveModel = async (
   dtype: SavedDType = "float32"
 ): Promise<void> => {
   writeText(join(folder, "config.json"), formatConfig(model.configJson, dtype))
-  writeTensorFile(join(folder, "model.safetensors"), model.parameters, (name) => weights.read(name), savedDTypes[dtype])
+  const inFile = model.fileNames?.toFile ?? ((name) => name)
+  const tensors = [
+    ...model.parameters.map(({ name, shape }) => ({ name: inFile(name), shape, read: () => weights.read(name) })),
+    ...(model.besides ?? []).map(({ name, ...beside }) => ({ name: inFile(name), ...beside }))
+  ]
+  const byName = new Map(tensors.map(({ name, read }) => [name, read]))
+  writeTensorFile(join(folder, "model.safetensors"), tensors, (name) => byName.get(name)!(), savedDTypes[dtype])
 }

@@ -42,7 +42,7 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const place = (members: readonly number[]): readonly Place[] =>
     packLength === undefined ? sideBySide(members) : packed(sizes, members, packLength)
   const needs = Array.from({ length: order.totalSteps }, (_, step) => order.group(step).map((members) => batchNeeds(sizes, place(members))))
-  const shapes = chooseShapes(needs.flat())
+  const shapes = chooseShapes(needs.flat(), model.config.max_position_embeddings)
   const kind = { packed: packLength !== undefined, regularization }
   // The forward graphs alone tell how large the random inputs are.
   const draws = isRandom(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
@@ -63,7 +63,9 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
       const runner = await trainers.get(shapeOf(shapes, needs))
       return runner.run(rows, sizes, places, { scale, step, gradients })
     },
-    ...(validation === undefined ? {} : { validation: validationOf(batchSize, validation, readers.get) }),
+    ...(validation === undefined
+      ? {}
+      : { validation: validationOf(batchSize, model.config.max_position_embeddings, validation, readers.get) }),
     release: async () => {
       for (const runner of [...trainers.made(), ...readers.made()]) await (await runner).release()
     }
@@ -72,6 +74,7 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
 
 const validationOf = (
   batchSize: number,
+  positions: number,
   rows: TokenRows,
   readerOf: (shape: BatchShape) => Promise<BatchRunner>
 ): NonNullable<Learner["validation"]> => {
@@ -79,6 +82,7 @@ const validationOf = (
   const batches = byLength(sizes, batchSize)
   const shapes = chooseShapes(
     batches.map((members) => batchNeeds(sizes, sideBySide(members))),
+    positions,
     validationShapes
   )
   return {

@@ -47,7 +47,8 @@ export const scoreRows = async (runnable: Runnable, rows: TokenRows, { batchSize
   const most = sizes.targets.reduce((a, b) => Math.max(a, b), 1)
   const beside = Math.max(1, Math.min(batchSize, Math.floor(logitLimit / (most * model.vocabSize))))
   const batches = byLength(sizes, beside)
-  const shapes = chooseShapes(batches.map((members) => batchNeeds(sizes, sideBySide(members))))
+  const needs = batches.map((members) => batchNeeds(sizes, sideBySide(members)))
+  const shapes = chooseShapes(needs, model.config.max_position_embeddings)
   const scores: RowScores = {
     nll: new Float64Array(rowCount(rows)),
     correct: new Int32Array(rowCount(rows)),

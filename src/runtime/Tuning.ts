@@ -31,9 +31,9 @@ export const tuningOf = (model: Model, method: Method, learningRate: number): Tu
 
 const fullTuning = ({ parameters, modelType }: Model, { trainable }: FullOptions): Tuning => {
   if (trainable === undefined) return { trainables: parameters, frozen: [] }
-  const fits = (pattern: string, { name, aliases = [] }: Parameter): boolean => {
+  const fits = (pattern: string, { name, alias }: Parameter): boolean => {
     const expression = new RegExp(`^${pattern.replaceAll(/[\\^$.|?+()[\]{}]/g, "\\$&").replaceAll("*", ".*")}$`)
-    return [name, ...aliases].some((each) => expression.test(each))
+    return expression.test(name) || (alias !== undefined && expression.test(alias))
   }
   const lost = trainable.find((pattern) => !parameters.some((parameter) => fits(pattern, parameter)))
   if (lost !== undefined) {

@@ -15,6 +15,7 @@ import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
 import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
 import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
+import { dropoutNotes, lengthWarnings } from "./fit.ts"
 import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { beginFromText, tokensOfInit } from "./fromText.ts"
 import { arrange, checkedPart, checkOptions, checkRoom, packLengthOf } from "./preflight.ts"
@@ -39,8 +40,8 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), model.vocabSize)
   if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
   const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
-  if (longest > model.config.max_position_embeddings)
-    say(`rows of up to ${longest} tokens go beyond the model's max_position_embeddings, ${model.config.max_position_embeddings}`, "warning")
+  for (const warning of lengthWarnings(model, longest)) say(warning, "warning")
+  for (const note of dropoutNotes(model, config)) say(note)
   const under = start?.overBase(weights) ?? weights
   const tuned = tune(tuning, baseOf(model, under, config.method), {
     accumulates: config.gradientAccumulationSteps > 1,

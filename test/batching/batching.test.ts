@@ -77,16 +77,22 @@ describe("shapes", () => {
   ]
 
   test("cut points follow where the batches are, lengths and targets in multiples of 16", () => {
-    expect(chooseShapes(batches, 4)).toEqual([
+    expect(chooseShapes(batches, 4096, 4)).toEqual([
       { length: 32, targets: 32 },
       { length: 112, targets: 80 },
       { length: 512, targets: 48 }
     ])
   })
 
+  test("no batch is padded beyond the model's positions", () => {
+    expect(chooseShapes([{ length: 50, targets: 3 }], 50)).toEqual([{ length: 50, targets: 16 }])
+    expect(chooseShapes([{ length: 50, targets: 3 }], 60)).toEqual([{ length: 60, targets: 16 }])
+    expect(chooseShapes([{ length: 70, targets: 3 }], 60)).toEqual([{ length: 70, targets: 16 }])
+  })
+
   test("every batch finds a shape, and no more shapes are made than allowed", () => {
     const varied = Array.from({ length: 400 }, (_, i) => ({ length: 1 + ((i * 37) % 700), targets: 1 + ((i * 53) % 300) }))
-    const shapes = chooseShapes(varied, 3)
+    const shapes = chooseShapes(varied, 4096, 3)
     expect(shapes.length).toBe(3)
     for (const batch of varied) {
       const shape = shapeOf(shapes, batch)
@@ -95,7 +101,7 @@ describe("shapes", () => {
   })
 
   test("a gain of less than 5 % makes no further shape", () => {
-    expect(chooseShapes([...Array.from({ length: 99 }, () => ({ length: 64, targets: 1 })), { length: 16, targets: 1 }], 4)).toEqual([
+    expect(chooseShapes([...Array.from({ length: 99 }, () => ({ length: 64, targets: 1 })), { length: 16, targets: 1 }], 4096, 4)).toEqual([
       { length: 64, targets: 16 }
     ])
   })

@@ -22,9 +22,9 @@ export const tinyConfig = {
   rope_parameters: { rope_type: "default", rope_theta: 10000 }
 }
 
-/** The model of the tiny config with some fields changed. */
-export const tinyModel = (change: object = {}): Model =>
-  modelOf(parseConfig(JSON.stringify({ ...tinyConfig, ...change }), "config.json"), "config.json")
+/** The model of the tiny config, or of another, with some fields changed. */
+export const tinyModel = (change: object = {}, config: object = tinyConfig): Model =>
+  modelOf(parseConfig(JSON.stringify({ ...config, ...change }), "config.json"), "config.json")
 
 /** A new empty folder, removed after the test. */
 export const scratch = (): string => {

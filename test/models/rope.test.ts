@@ -1,6 +1,7 @@
 // Rotary frequencies: golden vectors of transformers, and of Llama 3.2 (computed in numpy from the definition).
 import { readFileSync } from "node:fs"
-import { expect, test } from "vitest"
+import { resolve } from "node:path"
+import { describe, expect, test } from "vitest"
 import type { JsonObject } from "#src/formats/decode.ts"
 import { ropeOf } from "#src/models/rope.ts"
 import { hasShared, shared } from "../shared.ts"
@@ -35,6 +36,9 @@ test("default", () => {
 
 interface Vector {
   readonly head_dim: number
+  readonly max_position_embeddings: number
+  readonly length: number | null
+  readonly attention_factor: number
   readonly rope_parameters: JsonObject
   readonly attention_scaling: number
   readonly inv_freq: readonly number[]
@@ -52,4 +56,16 @@ test.skipIf(!hasShared)("the shared vectors of transformers", () => {
     expect(values.length).toBe(inv_freq.length)
     inv_freq.forEach((value, i) => expect(Math.abs(values[i]! / value - 1), `index ${i}`).toBeLessThan(1e-6))
   }
+})
+
+describe("every kind and parameter as transformers computes it (parity/own)", () => {
+  const file = resolve(import.meta.dirname, "..", "parity", "own", "rope.json")
+  const vectors = JSON.parse(readFileSync(file, "utf8")) as readonly Vector[]
+  test.each(vectors)("%j", ({ head_dim, max_position_embeddings, rope_parameters, length, attention_factor, inv_freq }) => {
+    const found = rope(rope_parameters, head_dim, max_position_embeddings)
+    expect(Math.abs(found.attentionFactor - attention_factor)).toBeLessThan(1e-12)
+    const values = found.frequencies(length ?? 0)
+    expect(values.length).toBe(inv_freq.length)
+    inv_freq.forEach((value, i) => expect(Math.abs(values[i]! / value - 1), `index ${i}`).toBeLessThan(2e-6))
+  })
 })

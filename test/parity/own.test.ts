@@ -8,6 +8,11 @@ import { loadModel } from "#src/models/load.ts"
 import type { Parameter, Weights } from "#src/models/Model.ts"
 import type { TypedArray } from "#src/graph/Type.ts"
 import { difference, distance, expectGolden, norm, readAll, type Rows, runLoss } from "./forward.ts"
+import { greedy } from "./greedy.ts"
+
+interface Greedy {
+  readonly greedy: { readonly prompt: readonly number[]; readonly new_ids: readonly number[] }
+}
 
 const own = (...path: readonly string[]) => resolve(import.meta.dirname, "own", ...path)
 
@@ -60,6 +65,21 @@ const follow = async (
   const off = all((name) => difference(weights.get(name)!, final.get(name)!))
   expect(off / all((name) => difference(final.get(name)!, start.get(name)!))).toBeLessThan(1e-3)
 }
+
+const families = ["mistral", "phi3", "qwen2", "qwen3", "smollm3", "gemma3_text", "gemma3", "gpt2", "yarn", "dynamic"]
+
+describe.each(families)("own reference %s", (name) => {
+  test("logits, hidden states, loss and every gradient", async () => {
+    const { model, weights } = await loadModel(own(name, "hf"))
+    await expectGolden(own(name), model, weights)
+  })
+
+  test("greedy continuation with a key/value cache", async () => {
+    const golden = JSON.parse(readFileSync(own(name, "golden.json"), "utf8")) as Greedy
+    const { model, weights } = await loadModel(own(name, "hf"))
+    expect(await greedy(model, weights, golden.greedy.prompt, golden.greedy.new_ids.length)).toEqual(golden.greedy.new_ids)
+  })
+})
 
 describe.each(["tied", "untied"])("own reference %s", (name) => {
   test("logits, hidden states, loss and every gradient", async () => {

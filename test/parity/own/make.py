@@ -14,7 +14,6 @@ import shutil
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer
 
@@ -128,6 +127,8 @@ def make_model(name, seed):
 
 
 def make_adapter(seed):
+    from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+
     folder = here / "lora"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -155,6 +156,7 @@ def make_adapter(seed):
     save_file({n: p.detach().clone() for n, p in merged.named_parameters() if "proj" in n}, folder / "merged.safetensors")
 
 
-make_model("tied", 11)
-make_model("untied", 12)
-make_adapter(13)
+if __name__ == "__main__":
+    make_model("tied", 11)
+    make_model("untied", 12)
+    make_adapter(13)
