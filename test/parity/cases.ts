@@ -1,5 +1,6 @@
 // The reference adapters of ../shared/parity whose base is of a family that anneal has.
 import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { DataError } from "#src/domain/Errors.ts"
 import { parseConfig } from "#src/formats/hfConfig.ts"
 import { modelOf } from "#src/models/families.ts"
 import { hasShared, shared } from "../shared.ts"
@@ -9,8 +10,9 @@ export const isKnown = (base: string): boolean => {
   const file = shared("parity", "models", base, "hf", "config.json")
   try {
     return modelOf(parseConfig(readFileSync(file, "utf8"), file), file) !== undefined
-  } catch {
-    return false
+  } catch (error) {
+    if (error instanceof DataError && error.message.startsWith("unknown model_type")) return false
+    throw error
   }
 }
 
