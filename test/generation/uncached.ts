@@ -45,8 +45,8 @@ export const uncachedGreedy = async (
 }
 
 /** Per target position: its loss in nats (float64 from float32 logits) and whether its logit is the highest. */
-export const rowLosses = async (model: Model, weights: Weights, ids: readonly number[]) => {
-  const logits = await logitsOf(model, weights, ids)
+export const rowLosses = async (model: Model, weights: Weights, ids: readonly number[], adapter?: Adapted) => {
+  const logits = await logitsOf(model, weights, ids, adapter)
   const V = model.vocabSize
   return ids.slice(1).map((target, t) => {
     const row = logits.subarray(t * V, (t + 1) * V)
