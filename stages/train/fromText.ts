@@ -4,12 +4,12 @@ import type { Method } from "#src/adapters/options.ts"
 import type { Model } from "#src/models/Model.ts"
 import { readText } from "#src/runtime/readText.ts"
 import { begin, type Tuned } from "#src/runtime/Tuning.ts"
-import { loadTokenizer } from "#src/text/Tokenizer.ts"
+import { loadBaseText } from "#src/text/base.ts"
 
 /** The tokens that the base will read; undefined where the method begins otherwise. @throws DataError where the text is too short */
 export const tokensOfInit = async (method: Method, adapter: Adapter | undefined, base: string): Promise<readonly number[] | undefined> => {
   if (!("init" in method) || method.init === "random" || adapter?.fromText === undefined) return undefined
-  const { bosTokenId, encode } = await loadTokenizer(base)
+  const { bosTokenId, encode } = (await loadBaseText(base)).tokenizer
   // As PEFT tokenizes it: the beginning of a sequence counts.
   return adapter.fromText.tokens([...(bosTokenId === null ? [] : [bosTokenId]), ...encode(method.init.text)])
 }

@@ -35,9 +35,10 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const start = inputs.adapter && (await startFrom(inputs.adapter, inputs.base, model, config))
   const initTokens = start === undefined ? await tokensOfInit(config.method, tuning.adapter, inputs.base.path) : undefined
   const table = await readTokens(inputs.train.path)
-  checkRoom(model, tuning.adapter?.numVirtualTokens ?? 0, table.meta.maxLength)
+  const validationTable = inputs.validation && (await readTokens(inputs.validation.path))
+  checkRoom(model, tuning.adapter?.numVirtualTokens ?? 0, Math.max(table.meta.maxLength, validationTable?.meta.maxLength ?? 0))
   const part = checkedPart("train", table, model.vocabSize)
-  const validation = inputs.validation && checkedPart("validation", await readTokens(inputs.validation.path), model.vocabSize)
+  const validation = validationTable && checkedPart("validation", validationTable, model.vocabSize)
   if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
   const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
   for (const warning of lengthWarnings(model, longest)) say(warning, "warning")

@@ -10,7 +10,7 @@ export interface Adapted {
 }
 
 /** Logits of every position, [T * V]; an adapter is applied through the graph's hook, not merged. */
-const logitsOf = async (model: Model, weights: Weights, ids: readonly number[], adapter?: Adapted): Promise<Float32Array> => {
+export const logitsOf = async (model: Model, weights: Weights, ids: readonly number[], adapter?: Adapted): Promise<Float32Array> => {
   const graph = new Graph()
   const added = adapter?.adapter.parameters ?? []
   const all = [...model.parameters, ...added]

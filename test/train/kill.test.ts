@@ -18,11 +18,20 @@ const random = {
   ...{ attentionDropout: 0.1, residualDropout: 0.1, embeddingDropout: 0.1, neftuneNoiseAlpha: 5 },
   ...{ labelSmoothingFactor: 0.1, l2ToBase: 0.1 }
 } as const
+const { packing: _, packLength: __, ...unpacked } = random
 const methods = {
   full: { method: { type: "full" } },
   "lora with dropout": { method: lora },
   "full, packed, with all regularisation": { method: { type: "full" }, ...random },
-  "lora, packed, with all regularisation": { method: lora, ...random }
+  "lora, packed, with all regularisation": { method: lora, ...random },
+  "prefix with projection, packed, with all regularisation": {
+    method: { type: "prefix", numVirtualTokens: 4, projection: true, encoderHiddenSize: 8 },
+    ...random
+  },
+  "virtual tokens, with all regularisation": {
+    method: { type: "promptTuning", numVirtualTokens: 4 },
+    ...unpacked
+  }
 } as const
 const points = [
   "mid-accumulation@1",
