@@ -63,7 +63,7 @@ export class Graph implements GraphBuilder {
     if (!(array instanceof arrayClass[dtype]) || array.length !== sizeOf(shape)) {
       throw new GraphError("constant", [shape], `${array.constructor.name} of ${array.length} elements is no ${dtype} of this shape`)
     }
-    const value = this.#value(name ?? `constant_${this.#ids}`, { dtype, shape })
+    const value: Value = { ...this.#value(name ?? `constant_${this.#ids}`, { dtype, shape }), constant: true }
     this.#initializers.push({ value, data: array })
     if (key !== undefined) this.#scalars.set(key, value)
     return value

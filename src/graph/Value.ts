@@ -9,6 +9,8 @@ export interface Value {
   readonly dtype: DType
   readonly shape: Shape
   readonly graph: GraphBuilder
+  /** Data that is part of the model. */
+  readonly constant?: true
 }
 
 export interface Node<K extends OpName = OpName> {

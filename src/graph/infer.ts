@@ -1,6 +1,6 @@
 // The total table of shape rules: what an op makes of its inputs' types, or a GraphError.
 import type { Infer } from "./infer/check.ts"
-import { binary, cast, compare, gelu, identity, unary, where } from "./infer/elementwise.ts"
+import { after, binary, cast, compare, gelu, identity, unary, where } from "./infer/elementwise.ts"
 import { concat, constantOfShape, expand, reduce, reshape, slice, split, transpose } from "./infer/shape.ts"
 import {
   dequantize4Bit,
@@ -8,6 +8,7 @@ import {
   gatherElements,
   layerNorm,
   matMul,
+  matMulAdd,
   rmsNorm,
   rotaryEmbedding,
   scatterElements,
@@ -36,6 +37,8 @@ const table: { readonly [K in OpName]: Infer<K> } = {
   Greater: compare,
   Cast: cast,
   Identity: identity,
+  After: after,
+  MatMulAdd: matMulAdd,
   StopGradient: identity,
   MatMul: matMul,
   Reshape: reshape,

@@ -33,6 +33,10 @@ export interface OpTable {
   Greater: None
   Cast: { readonly to: DType }
   Identity: None
+  /** inputs: x, and a value of the same type that must be computed before: the output is x (see ops/elementwise.ts). */
+  After: None
+  /** inputs: a, b, c [M, N]: op(a) op(b) + c of matrices. */
+  MatMulAdd: { readonly transA: boolean; readonly transB: boolean }
   /** x itself, but a constant to differentiation. */
   StopGradient: None
   /** alpha * op(a) op(b) over the last two dimensions; leading ones broadcast. */

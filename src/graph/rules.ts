@@ -2,7 +2,7 @@
 import type { OpName } from "./op.ts"
 import * as elementwise from "./vjp/elementwise.ts"
 import * as index from "./vjp/index.ts"
-import { matMulRule } from "./vjp/matmul.ts"
+import { matMulAddRule, matMulRule } from "./vjp/matmul.ts"
 import * as nn from "./vjp/nn.ts"
 import * as reduce from "./vjp/reduce.ts"
 import type { Rule } from "./vjp/Rule.ts"
@@ -27,6 +27,8 @@ export const rules: { readonly [K in OpName]: Rule<K> | "none" } = {
   Greater: "none",
   Cast: elementwise.castRule,
   Identity: elementwise.identityRule,
+  After: elementwise.afterRule,
+  MatMulAdd: matMulAddRule,
   StopGradient: "none",
   MatMul: matMulRule,
   Reshape: shape.reshapeRule,

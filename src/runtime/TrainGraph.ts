@@ -1,10 +1,8 @@
 // Builds the graph of one micro-batch of a static shape: forward, loss, and while training the gradients.
 import type { BatchShape } from "#src/batching/shapes.ts"
 import { DefinitionError } from "#src/domain/Errors.ts"
-import { gradients } from "#src/graph/autodiff.ts"
 import { Graph } from "#src/graph/Graph.ts"
-import { crossEntropy } from "#src/graph/loss.ts"
-import { mul } from "#src/graph/ops/elementwise.ts"
+import { headGradients, type HeadLoss, headLoss } from "#src/graph/headLoss.ts"
 import type { Value } from "#src/graph/Value.ts"
 import type { Model } from "#src/models/Model.ts"
 import { frozenValues } from "./Frozen.ts"
@@ -28,9 +26,14 @@ export interface GraphOptions {
   readonly training: boolean
   /** Several documents may stand in one row. */
   readonly packed?: boolean
+  /** Activations inside a layer are computed again in the backward pass instead of being kept. */
+  readonly gradientCheckpointing?: boolean
   /** With it the graph also drops out what the adapter does. */
   readonly regularization?: Regularization | undefined
 }
+
+/** Logits at a time (32 MiB): more rows of a large vocabulary are worked off in chunks. */
+const chunkLogits = 2 ** 23
 
 export interface LossGraph {
   readonly graph: Graph
@@ -49,7 +52,7 @@ export const lossGraph = (
   { tuning, frozen }: Pick<Tuned, "tuning" | "frozen">,
   rows: number,
   shape: BatchShape,
-  { training, packed = false, regularization }: GraphOptions
+  { training, packed = false, gradientCheckpointing: checkpointing = false, regularization }: GraphOptions
 ): LossGraph => {
   const graph = new Graph()
   const inputIds = graph.input(names.ids, "int64", [rows, shape.length])
@@ -69,17 +72,23 @@ export const lossGraph = (
   if (packed && hooks.virtualTokens !== undefined) throw packedVirtualTokens()
   const place = (name: string): Value => graph.input(name, "int64", [rows, shape.length])
   const packing = packed ? { packing: { positions: place(names.within), segments: place(names.segments) } } : {}
-  const { logits } = model.build(graph, { inputIds, param, select, hooks, ...packing })
-  const loss = crossEntropy(logits, targets, weights, regularization?.labelSmoothingFactor)
-  graph.output(names.nll, loss.sum)
-  if (training) {
-    const scaled = mul(loss.sum, graph.input(names.scale, "float32", []))
-    const found = gradients(
-      scaled,
-      tuning.trainables.map(({ name }) => param(name))
-    )
-    tuning.trainables.forEach(({ name }, i) => graph.output(names.gradient(name), found[i] as Value))
+  const { final, head, hidden } = model.build(graph, { inputIds, param, select, hooks, ...packing })
+  const loss: HeadLoss = {
+    rows: final,
+    head,
+    targets,
+    weights,
+    smoothing: regularization?.labelSmoothingFactor ?? 0,
+    chunk: Math.max(1, Math.floor(chunkLogits / model.vocabSize))
   }
+  if (training) {
+    const storedNames = new Set(frozen.flatMap(({ inputs }) => inputs.map(({ name }) => name)))
+    const recompute = { stored: graph.inputs.filter(({ name }) => storedNames.has(name)), ...(checkpointing ? { borders: hidden } : {}) }
+    const wrt = tuning.trainables.map(({ name }) => trained.get(name) as Value)
+    const { sum, gradients } = headGradients(loss, graph.input(names.scale, "float32", []), wrt, recompute)
+    graph.output(names.nll, sum)
+    tuning.trainables.forEach(({ name }, i) => graph.output(names.gradient(name), gradients[i] as Value))
+  } else graph.output(names.nll, headLoss(loss))
   return { graph, random: random?.inputs() ?? [] }
 }
 

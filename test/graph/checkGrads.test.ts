@@ -5,7 +5,7 @@ import { opNames } from "#src/graph/infer.ts"
 import { crossEntropy } from "#src/graph/loss.ts"
 import * as e from "#src/graph/ops/elementwise.ts"
 import { gather, gatherElements, scatterElements } from "#src/graph/ops/index.ts"
-import { matMul } from "#src/graph/ops/matmul.ts"
+import { matMul, matMulAdd } from "#src/graph/ops/matmul.ts"
 import * as nn from "#src/graph/ops/nn.ts"
 import { reduceMax, reduceMean, reduceSum } from "#src/graph/ops/reduce.ts"
 import { concat, expand, reshape, slice, split, transpose } from "#src/graph/ops/shape.ts"
@@ -112,6 +112,21 @@ const cases: readonly GradCase[] = [
   ...unary("cast", (x) => e.cast(e.cast(x, "float32"), x.dtype), { bound: 1e-2 }),
   ...binary("where", (a, b) => e.where(e.less(a, b), e.mul(a, b), e.add(a, b))),
   ...matMuls,
+  ...[false, true].flatMap((transA) =>
+    [false, true].map((transB): GradCase => ({
+      name: `matMulAdd ${transA} ${transB}`,
+      shapes: [transA ? [3, 2] : [2, 3], transB ? [4, 3] : [3, 4], [2, 4]],
+      build: ([a, b, c]) => matMulAdd(a!, b!, c!, { transA, transB })
+    }))
+  ),
+  {
+    name: "after",
+    shapes: [
+      [2, 3],
+      [4, 1, 2]
+    ],
+    build: ([x, first]) => [e.after(x!, e.exp(first!)), e.after(e.mul(x!, x!), reduceSum(first!))]
+  },
   one("reshape", [2, 6], (x) => reshape(x, [3, -1])),
   one("expand", [2, 1, 3], (x) => expand(x, [4, 2, 5, 3])),
   one("transpose", [2, 3, 4], (x) => transpose(x, [2, 0, 1])),

@@ -3,12 +3,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { executionOrder } from "#src/graph/executionOrder.ts"
 import { encode } from "#src/graph/onnx/encode.ts"
 import { lower } from "#src/graph/onnx/lower.ts"
 import type { OnnxModel } from "#src/graph/onnx/Model.ts"
 import { orderNodes } from "#src/graph/order.ts"
 import { Session } from "#src/runtime/Session.ts"
-import { executionOrder } from "./executionOrder.ts"
 import { network, networkFeeds } from "./network.ts"
 
 const shape = { vocab: 13, width: 8, layers: 4, heads: 2, inner: 6, batch: 2, length: 5, tied: false }

@@ -27,6 +27,15 @@ export const identity: Infer<"Identity" | "StopGradient"> = (op, inputs) => {
   return inputs
 }
 
+/** Broadcasting reads one element of the second input, so it needs one; a scalar x has no place to put it beside. */
+export const after: Infer<"After"> = (op, inputs) => {
+  expectCount(op, inputs, 2)
+  expectFloat(op, inputs)
+  expectSameDType(op, inputs)
+  if (inputs[0]!.shape.length === 0) fail(op, inputs, "a scalar", "reshape it to [1]")
+  return [inputs[0]!]
+}
+
 export const binary: Infer<OpName> = (op, inputs) => {
   expectCount(op, inputs, 2)
   expectSameDType(op, inputs)

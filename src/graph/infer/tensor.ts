@@ -1,11 +1,11 @@
 // Shape rules of matmuls, indexing and the neural-network ops.
+import type { OpTable } from "../op.ts"
 import { broadcast, sameShape, sizeOf } from "../Type.ts"
 import type { Type } from "../Type.ts"
 import { expectAxis, expectCount, expectDType, expectFloat, expectSameDType, fail } from "./check.ts"
 import type { Infer } from "./check.ts"
 
-export const matMul: Infer<"MatMul"> = (op, inputs, { transA, transB }) => {
-  expectCount(op, inputs, 2)
+const productOf = (op: string, inputs: readonly Type[], { transA, transB }: OpTable["MatMulAdd"]): Type => {
   expectFloat(op, inputs)
   expectSameDType(op, inputs)
   const [a, b] = inputs.map((input) => input.shape) as [readonly number[], readonly number[]]
@@ -17,7 +17,23 @@ export const matMul: Infer<"MatMul"> = (op, inputs, { transA, transB }) => {
     const flags = `${transA ? " transA" : ""}${transB ? " transB" : ""}`.trim()
     return fail(op, inputs, "shape mismatch", k !== k2 ? `inner dimensions ${k} and ${k2}${flags && `, ${flags}`}` : "batch dimensions")
   }
-  return [{ dtype: inputs[0]!.dtype, shape: [...batch, m, n] }]
+  return { dtype: inputs[0]!.dtype, shape: [...batch, m, n] }
+}
+
+export const matMul: Infer<"MatMul"> = (op, inputs, attributes) => {
+  expectCount(op, inputs, 2)
+  return [productOf(op, inputs, attributes)]
+}
+
+export const matMulAdd: Infer<"MatMulAdd"> = (op, inputs, attributes) => {
+  expectCount(op, inputs, 3)
+  const [a, b, c] = inputs as [Type, Type, Type]
+  const product = productOf(op, [a, b], attributes)
+  expectSameDType(op, inputs)
+  if (a.shape.length !== 2 || b.shape.length !== 2 || !sameShape(product.shape, c.shape)) {
+    fail(op, inputs, "shape mismatch", "matrices only, c of the product's shape")
+  }
+  return [product]
 }
 
 export const gather: Infer<"Gather"> = (op, inputs, attributes) => {

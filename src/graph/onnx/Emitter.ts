@@ -48,6 +48,11 @@ export class Emitter {
     return this.#constant(`${dtype}_${value}`, dtype, [], data)
   }
 
+  /** A bool constant of one element. */
+  constantTrue(): string {
+    return this.#constant("true", "bool", [1], Uint8Array.of(1))
+  }
+
   #constant(key: string, dtype: DType, shape: Shape, data: TypedArray): string {
     const known = this.#constants.get(key)
     if (known !== undefined) return known

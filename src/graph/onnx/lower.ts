@@ -113,6 +113,16 @@ const softmaxCrossEntropy: Lower<"SoftmaxCrossEntropy"> = ({ emit, x: [logits, t
   emit.node("Exp", [logp], [p!])
 }
 
+/** Where(true, x, one element of the other). */
+const after: Lower<"After"> = ({ emit, node, x: [value, first], y }) => {
+  const rank = node.inputs[1]!.shape.length
+  const axes = Array.from({ length: rank }, (_, axis) => axis)
+  const ends = (end: number) => emit.ints(axes.map(() => end))
+  const corner = rank === 0 ? first! : emit.node("Slice", [first!, ends(0), ends(1), emit.ints(axes)], [`${y[0]}/corner`])
+  const one = emit.node("Reshape", [corner, emit.ints([1])], [`${y[0]}/one`])
+  emit.node("Where", [emit.constantTrue(), value!, one], y)
+}
+
 const table: { readonly [K in OpName]: Lower<K> } = {
   Add: same,
   Sub: same,
@@ -132,6 +142,8 @@ const table: { readonly [K in OpName]: Lower<K> } = {
   Greater: same,
   Cast: ({ emit, attributes, x, y }) => void emit.node("Cast", x, y, { to: int(dataTypes[attributes.to]) }),
   Identity: same,
+  After: after,
+  MatMulAdd: ({ emit, attributes: { transA, transB }, x, y }) => void emit.node("Gemm", x, y, { transA: int(transA), transB: int(transB) }),
   StopGradient: ({ emit, x, y }) => void emit.node("Identity", x, y),
   MatMul: matMul,
   Reshape: withShape,

@@ -29,6 +29,11 @@ export const less = (a: Value, b: Value): Value => plain("Less", a, b)
 export const greater = (a: Value, b: Value): Value => plain("Greater", a, b)
 /** x, taken as a constant: no gradient flows through it (PyTorch's detach). */
 export const stopGradient = (x: Value): Value => plain("StopGradient", x)
+/**
+ * x, computed after `first`. The runtime frees a value when its last reader has run; this makes a reader run early: what only
+ * `first` still holds is free before x goes on. x has one dimension or more.
+ */
+export const after = (x: Value, first: Value): Value => plain("After", x, first)
 export const identity = (x: Value): Value => plain("Identity", x)
 
 export const cast = (x: Value, to: DType): Value => (x.dtype === to ? x : x.graph.add("Cast", [x], { to })[0]!)

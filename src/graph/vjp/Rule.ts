@@ -15,8 +15,11 @@ export interface Backward<K extends OpName> {
   readonly gradients: readonly (Value | undefined)[]
 }
 
-/** Gradient of one input: computed on demand, or added onto what is there already (a scatter needs no zeros of its own then). */
-export type Contribution = (() => Value) | { readonly onto: (base: Value) => Value }
+/**
+ * Gradient of one input: computed on demand, or added onto what is there already (a scatter needs no zeros of its own then);
+ * `compute` is for where nothing is there yet, else `onto` begins with zeros.
+ */
+export type Contribution = (() => Value) | { readonly onto: (base: Value) => Value; readonly compute?: () => Value }
 
 /** One entry an input; undefined where the op has no gradient for it (indices, tables). */
 export type Rule<K extends OpName> = (node: Backward<K>) => readonly (Contribution | undefined)[]

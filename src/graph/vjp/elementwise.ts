@@ -1,5 +1,6 @@
 // Gradient rules of elementwise ops. g is the gradient of y; every formula is elementwise.
 import { cast, div, exp, mul, neg, scale, sub, where } from "../ops/elementwise.ts"
+import { filled } from "../ops/shape.ts"
 import { isFloat } from "../Type.ts"
 import { unbroadcast } from "./Rule.ts"
 import type { Rule } from "./Rule.ts"
@@ -43,3 +44,5 @@ export const whereRule: Rule<"Where"> = ({ inputs: [c, a, b], g }) => {
 export const castRule: Rule<"Cast"> = ({ inputs: [x], g }) => [isFloat(x!.dtype) ? () => cast(g, x!.dtype) : undefined]
 /** y = x: dx = g */
 export const identityRule: Rule<"Identity"> = ({ g }) => [() => g]
+/** y = x, whatever was computed before: dx = g, and nothing for what only had to come first */
+export const afterRule: Rule<"After"> = ({ inputs: [, first], g }) => [() => g, () => filled(first!.graph, first!.dtype, first!.shape)]

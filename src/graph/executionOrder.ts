@@ -1,6 +1,6 @@
-// A model of ONNX Runtime's own ordering (core/graph/graph_viewer.cc, ReverseDFSFrom); order.test.ts checks it against a profile.
-import { producersOf } from "#src/graph/order.ts"
-import type { Listed } from "#src/graph/order.ts"
+// ONNX Runtime's own ordering (core/graph/graph_viewer.cc, ReverseDFSFrom), for forecasts of memory; a test checks it against a profile.
+import { producersOf } from "./order.ts"
+import type { Listed } from "./order.ts"
 
 /** Indices of nodes in the order in which ONNX Runtime runs a model that lists them like this. */
 export const executionOrder = (nodes: readonly Listed[]): readonly number[] => {

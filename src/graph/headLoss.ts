@@ -1,0 +1,92 @@
+// The loss behind an output head, a few rows at a time, so that [rows, vocabulary] is never whole in memory. Each chunk's gradient is
+// taken as soon as its loss is known, before the next chunk's logits are made; nothing is computed twice.
+import { vjp } from "./autodiff.ts"
+import { GraphError } from "./GraphError.ts"
+import { crossEntropy } from "./loss.ts"
+import { add, after } from "./ops/elementwise.ts"
+import { concat, reshape, slice } from "./ops/shape.ts"
+import type { Recompute } from "./recompute.ts"
+import type { Value } from "./Value.ts"
+
+export interface HeadLoss {
+  /** [S, D]: what the head reads. */
+  readonly rows: Value
+  /** [M, D] to logits [M, V]. */
+  readonly head: (rows: Value) => Value
+  /** int64 [S] */
+  readonly targets: Value
+  /** [S] */
+  readonly weights: Value
+  readonly smoothing?: number
+  /** Rows at a time. */
+  readonly chunk: number
+}
+
+interface Chunk {
+  readonly start: number
+  readonly end: number
+}
+
+const chunksOf = ({ rows, chunk }: HeadLoss): readonly Chunk[] => {
+  const count = rows.shape[0]!
+  return Array.from({ length: Math.ceil(count / chunk) }, (_, i) => ({ start: i * chunk, end: Math.min(count, (i + 1) * chunk) }))
+}
+
+const part = (x: Value, { start, end }: Chunk): Value => (end - start === x.shape[0] ? x : slice(x, 0, start, end))
+
+const lossOf = (x: Value, loss: HeadLoss, chunk: Chunk, logits = loss.head(x)): Value =>
+  crossEntropy(logits, part(loss.targets, chunk), part(loss.weights, chunk), loss.smoothing).sum
+
+/** Scalar: sum over the rows of weight x loss (loss.ts). */
+export const headLoss = (loss: HeadLoss): Value =>
+  chunksOf(loss)
+    .map((chunk) => lossOf(part(loss.rows, chunk), loss, chunk))
+    .reduce((sum, each) => add(sum, each))
+
+export interface HeadGradients {
+  /** As headLoss. */
+  readonly sum: Value
+  /** Of scale x sum, one per entry of `wrt`. */
+  readonly gradients: readonly Value[]
+}
+
+/**
+ * The loss and the gradients of `scale` (a float scalar) times it. `recompute` is for the nodes before the rows.
+ * Throws GraphError where the loss does not depend on one of `wrt`.
+ */
+export const headGradients = (loss: HeadLoss, scale: Value, wrt: readonly Value[], recompute: Recompute = {}): HeadGradients => {
+  const { rows } = loss
+  const { graph } = rows
+  const chunks = chunksOf(loss)
+  const totals = new Map<Value, Value>()
+  const sums: Value[] = []
+  const ofRows: Value[] = []
+  for (const chunk of chunks) {
+    const x = part(rows, chunk)
+    const since = graph.nodes.length
+    const logits = loss.head(x)
+    const behind = graph.nodes.length
+    const sum = lossOf(x, loss, chunk, logits)
+    sums.push(sum)
+    const stored = { recompute: { stored: recompute.stored ?? [] } }
+    // With several chunks: first the loss, then the gradient of its logits; first that of x, then those of the weights.
+    const seed = chunks.length === 1 ? scale : reshape(after(reshape(scale, [1]), reshape(sum, [1])), [])
+    const [ofLogits] = vjp(graph, new Map([[sum, seed]]), [logits], { since: behind })
+    const arrived = new Map([[logits, ofLogits!]])
+    const [ofX] = vjp(graph, arrived, [x], { since, ...stored })
+    ofRows.push(ofX!)
+    const replace = chunks.length === 1 ? new Map<Value, Value>() : new Map([[x, after(x, ofX!)]])
+    const found = vjp(graph, arrived, wrt, { since, onto: totals, replace, ...stored })
+    found.forEach((g, i) => g !== undefined && totals.set(wrt[i]!, g))
+  }
+  // The chunks' gradients of weights come before the body's, else their logits' gradients would wait for them.
+  const last = [...totals.values()].reduce((x, total) => (chunks.length === 1 ? x : after(x, total)), ofRows.at(-1)!)
+  const ofAll = concat([...ofRows.slice(0, -1), last], 0)
+  const found = vjp(graph, new Map([[rows, ofAll]]), wrt, { onto: totals, recompute })
+  const gradients = found.map((g, i) => {
+    if (g === undefined) throw new GraphError("gradients", [wrt[i]!.shape], `the loss does not depend on ${wrt[i]!.name}`)
+    return g
+  })
+  // Added up at the very end: the sum is an output that would else be computed first, with all chunks' logits waiting.
+  return { sum: sums.reduce((sum, each) => add(sum, each)), gradients }
+}
