@@ -28,6 +28,7 @@ export interface TrainingRunner {
   /** Several documents may stand in one row. */
   readonly packed: boolean
   readonly regularization: Regularization
+  readonly gradientCheckpointing: boolean
   /** Hold the graph's random inputs. */
   readonly random: RandomArrays
 }
@@ -77,7 +78,8 @@ export class BatchRunner {
     const { graph, random } = lossGraph(model, options, batchSize, shape, {
       training: training !== undefined,
       packed: training?.packed ?? false,
-      regularization: training?.regularization
+      regularization: training?.regularization,
+      gradientCheckpointing: training?.gradientCheckpointing ?? false
     })
     const session = await Session.create(encodeModel(graph), { threads })
     return new BatchRunner(session, options, shape, training, random)

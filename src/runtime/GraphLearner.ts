@@ -20,6 +20,8 @@ export interface LearnerOptions extends Omit<RunnerOptions, "parameters"> {
   readonly order: Order
   /** Documents are packed into rows of so many places; default: one document a row. */
   readonly packLength?: number
+  /** Computes activations again in the backward pass instead of keeping them. Default false. */
+  readonly gradientCheckpointing?: boolean
   /** Default: none. */
   readonly regularization?: Regularization
   /** Of dropout masks and noise. */
@@ -36,6 +38,7 @@ const validationShapes = 2
 /** Opens no session yet: each shape's is made when its first batch comes. */
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const { model, tuning, batchSize, seed, store, rows, order, validation, packLength, regularization = noRegularization } = options
+  const { gradientCheckpointing = false } = options
   const parameters = { ...frozenFeeds(options.frozen), ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
   const gradients = Object.fromEntries(store.trainables.map(({ name, g }) => [names.gradient(name), g]))
   const sizes = rowSizes(rows)
@@ -43,7 +46,7 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
     packLength === undefined ? sideBySide(members) : packed(sizes, members, packLength)
   const needs = Array.from({ length: order.totalSteps }, (_, step) => order.group(step).map((members) => batchNeeds(sizes, place(members))))
   const shapes = chooseShapes(needs.flat(), model.config.max_position_embeddings)
-  const kind = { packed: packLength !== undefined, regularization }
+  const kind = { packed: packLength !== undefined, regularization, gradientCheckpointing }
   // The forward graphs alone tell how large the random inputs are.
   const draws = isRandom(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
   const inputs = draws ? shapes.flatMap((shape) => lossGraph(model, options, batchSize, shape, { training: false, ...kind }).random) : []

@@ -20,7 +20,7 @@ import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { beginFromText, tokensOfInit } from "./fromText.ts"
 import { arrange, checkedPart, checkOptions, checkRoom, packLengthOf } from "./preflight.ts"
 import { saveResult } from "./result.ts"
-import type { TrainConfig } from "./stage.ts"
+import { executionOnly, type TrainConfig } from "./stage.ts"
 import { startFrom } from "./start.ts"
 
 export const run = async (context: StageContext<TrainConfig>): Promise<StageResult> => {
@@ -68,6 +68,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     rows,
     order,
     regularization: config,
+    gradientCheckpointing: config.gradientCheckpointing,
     ...(packLength === undefined ? {} : { packLength }),
     ...(validation === undefined ? {} : { validation: validation.rows })
   })
@@ -84,7 +85,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const { digest, hub } = inputs.base
   const base: ModelInfo["base"] = { path: workspacePath(inputs.base.path), digest, ...(hub === undefined ? {} : { hub }) }
   await saveResult(folder, model, config.method, tuned.store, under, baseName(base))
-  const { loggingSteps: _, ...kept } = config
+  const kept = Object.fromEntries(Object.entries(config).filter(([name]) => !executionOnly.some((each) => each === name)))
   await completeModelFolder(folder, inputs.base.path, {
     version: 1,
     method: config.method.type,

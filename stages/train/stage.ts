@@ -82,9 +82,17 @@ export const TrainConfig = Schema.Struct({
   ),
   dtype: field(Schema.Literals(["float32"]), "float32", "precision of the computation and of the saved weights"),
   device: field(Schema.Literals(["cpu"]), "cpu", "device of the computation"),
+  gradientCheckpointing: field(
+    Schema.Boolean,
+    false,
+    "keep only the borders between layers and compute the rest again in the backward pass: less memory, about a third more time, the same result"
+  ),
   loggingSteps: field(PositiveInt, 1, "report metrics every so many steps")
 })
 export type TrainConfig = typeof TrainConfig.Type
+
+/** Options that change no number: they stand in no key and in no result. */
+export const executionOnly = ["loggingSteps", "gradientCheckpointing"] as const
 
 export const trainKind = stageKind({
   kind: "train",
@@ -92,7 +100,7 @@ export const trainKind = stageKind({
   config: TrainConfig,
   inputs: { train: "tokens", validation: "tokens?", base: "base", adapter: "model?" },
   outputs: { model: "model" },
-  executionOnly: ["loggingSteps"],
+  executionOnly,
   facts: (config: TrainConfig) => runtimeFacts(config),
   isolate: true,
   run: () => import("./run.ts")
