@@ -25,7 +25,7 @@ test.each([
     const options = { method, batchSize: 4, epochs: 1, learningRate: 0.01, gradientCheckpointing, ...more }
     const task = taskIn(workspace, `${name} ${gradientCheckpointing}`, options as never)
     await runHere(task)
-    digests.push(`${weightsDigest(task)} ${readFileSync(join(task.workDir, "outputs", "model", "anneal.json"), "utf8")}`)
+    digests.push(`${weightsDigest(task)} ${readFileSync(join(task.workDir, "out", "model", "anneal.json"), "utf8")}`)
   }
   expect(digests[1]).toBe(digests[0])
 })
