@@ -10,7 +10,9 @@ import {
   prefix,
   type PrefixOptions,
   promptTuning,
-  type PromptTuningOptions
+  type PromptTuningOptions,
+  qlora,
+  type QloraOptions
 } from "#src/adapters/options.ts"
 
 const decode = Schema.decodeUnknownSync(Method)
@@ -21,3 +23,4 @@ export const fullMethod = (options: Parameters<typeof full>[0] = {}): Method => 
 export const prefixMethod = (options: Parameters<typeof prefix>[0] = {}): PrefixOptions => decode(prefix(options)) as PrefixOptions
 export const promptTuningMethod = (options: Parameters<typeof promptTuning>[0] = {}): PromptTuningOptions =>
   decode(promptTuning(options)) as PromptTuningOptions
+export const qloraMethod = (options: Parameters<typeof qlora>[0] = {}): QloraOptions => decode(qlora(options)) as QloraOptions

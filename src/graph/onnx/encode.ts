@@ -1,12 +1,13 @@
 // A graph as the bytes of an ONNX model. Field numbers are those of onnx.proto (ONNX 1.13, opset 18).
 import type { Graph } from "../Graph.ts"
 import { lower } from "./lower.ts"
+import type { Target } from "./Lowering.ts"
 import { dataTypes } from "./Model.ts"
 import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./Model.ts"
 import { Writer } from "./protobuf.ts"
 
 /** Bytes for a session or a file: only nodes that an output needs, in the order that keeps memory low (order.ts). */
-export const encodeModel = (graph: Graph): Uint8Array => encode(lower(graph))
+export const encodeModel = (graph: Graph, target: Target = "cpu"): Uint8Array => encode(lower(graph, target))
 
 export const encode = (model: OnnxModel): Uint8Array => {
   const writer = new Writer().varint(1, model.irVersion).string(2, "anneal")

@@ -1,29 +1,16 @@
-// From anneal's ops to ONNX nodes that ONNX Runtime's CPU kernels run: one entry an op, most of them one node of the same name.
+// From anneal's ops to ONNX nodes that ONNX Runtime has kernels for: one entry an op, most of them one node of the same name. A device
+// that lacks some of these kernels has entries of its own (webgpu.ts).
 import type { Graph } from "../Graph.ts"
-import type { OpName, OpTable } from "../op.ts"
+import type { OpName } from "../op.ts"
 import { orderNodes } from "../order.ts"
-import type { Node, Value } from "../Value.ts"
+import type { Value } from "../Value.ts"
+import { logSoftmaxNode, softmaxCrossEntropy } from "./crossEntropy.ts"
 import { Emitter, single } from "./Emitter.ts"
 import { dequantize, kernelOf } from "./fourBit.ts"
+import { float, int, ints, type Lower, type LowerTable, type Target, text } from "./Lowering.ts"
 import { dataTypes, irVersion, opsets } from "./Model.ts"
-import type { OnnxAttribute, OnnxModel } from "./Model.ts"
-
-interface Lowering<K extends OpName> {
-  readonly emit: Emitter
-  readonly node: Node<K>
-  readonly attributes: OpTable[K]
-  /** Names of the node's inputs and outputs. */
-  readonly x: readonly string[]
-  readonly y: readonly string[]
-  /** The node that makes a value; undefined for inputs and constants. */
-  readonly maker: (value: Value) => Node | undefined
-}
-type Lower<K extends OpName> = (lowering: Lowering<K>) => void
-
-const int = (value: number | boolean): OnnxAttribute => ({ kind: "int", value: Number(value) })
-/** As the file holds it: 32 bits. */
-const float = (value: number): OnnxAttribute => ({ kind: "float", value: Math.fround(value) })
-const text = (value: string): OnnxAttribute => ({ kind: "string", value })
+import type { OnnxModel } from "./Model.ts"
+import { forWebgpu } from "./webgpu.ts"
 
 /** One node of the op's own name without attributes. */
 const same: Lower<OpName> = ({ emit, node, x, y }) => void emit.node(node.op, x, y)
@@ -104,15 +91,6 @@ const rotaryEmbedding: Lower<"RotaryEmbedding"> = ({ emit, node, x, y }) => {
   emit.node("Concat", [first, second], y, { axis: int(3) })
 }
 
-/** nll = -(log softmax)[t]; the softmax is left out with its output where nothing is differentiated. */
-const softmaxCrossEntropy: Lower<"SoftmaxCrossEntropy"> = ({ emit, x: [logits, targets], y: [nll, p] }) => {
-  const logp = emit.node("LogSoftmax", [logits!], [`${nll}/logp`], { axis: int(1) })
-  const column = emit.node("Unsqueeze", [targets!, emit.ints([1])], [`${nll}/targets`])
-  const picked = emit.node("GatherElements", [logp, column], [`${nll}/picked`], { axis: int(1) })
-  emit.node("Neg", [emit.node("Squeeze", [picked, emit.ints([1])], [`${nll}/row`])], [nll!])
-  emit.node("Exp", [logp], [p!])
-}
-
 /** Where(true, x, one element of the other). */
 const after: Lower<"After"> = ({ emit, node, x: [value, first], y }) => {
   const rank = node.inputs[1]!.shape.length
@@ -123,7 +101,7 @@ const after: Lower<"After"> = ({ emit, node, x: [value, first], y }) => {
   emit.node("Where", [emit.constantTrue(), value!, one], y)
 }
 
-const table: { readonly [K in OpName]: Lower<K> } = {
+const table: LowerTable = {
   Add: same,
   Sub: same,
   Mul: same,
@@ -148,7 +126,7 @@ const table: { readonly [K in OpName]: Lower<K> } = {
   MatMul: matMul,
   Reshape: withShape,
   Expand: withShape,
-  Transpose: ({ emit, attributes, x, y }) => void emit.node("Transpose", x, y, { perm: { kind: "ints", value: attributes.perm } }),
+  Transpose: ({ emit, attributes, x, y }) => void emit.node("Transpose", x, y, { perm: ints(attributes.perm) }),
   Concat: withAxis,
   Split: ({ emit, attributes, x, y }) => void emit.node("Split", [...x, emit.ints(attributes.sizes)], y, { axis: int(attributes.axis) }),
   Slice: ({ emit, attributes: { axis, start, end }, x, y }) =>
@@ -173,8 +151,10 @@ const table: { readonly [K in OpName]: Lower<K> } = {
     else emit.node("Mul", [x[0]!, emit.node("Sigmoid", x, [`${y[0]}/sigmoid`])], y)
   },
   Gelu: ({ emit, attributes, x, y }) => void emit.node(attributes.approximate === "tanh" ? "FastGelu" : "Gelu", x, y, {}, "com.microsoft"),
-  SoftmaxCrossEntropy: softmaxCrossEntropy
+  SoftmaxCrossEntropy: softmaxCrossEntropy(logSoftmaxNode)
 }
+
+const tables: { readonly [T in Target]: LowerTable } = { cpu: table, cuda: table, webgpu: forWebgpu(table) }
 
 /** Kernels that leave an output out when it has no name. Others crash then (Split does). */
 const optionalOutputs: ReadonlySet<string> = new Set(["SimplifiedLayerNormalization", "LayerNormalization"])
@@ -182,7 +162,7 @@ const optionalOutputs: ReadonlySet<string> = new Set(["SimplifiedLayerNormalizat
 const describe = (value: Value, name: string = value.name) => ({ name, dtype: value.dtype, shape: value.shape })
 
 /** The ONNX model of a graph: nodes that an output needs, ordered; all inputs (a run feeds them by name), constants that are read. */
-export const lower = (graph: Graph): OnnxModel => {
+export const lower = (graph: Graph, target: Target = "cpu"): OnnxModel => {
   const emit = new Emitter()
   const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
   const renamed = new Set<Value>()
@@ -195,7 +175,7 @@ export const lower = (graph: Graph): OnnxModel => {
   })
   for (const { value, data } of graph.initializers) emit.tensor(value.name, value.dtype, value.shape, data)
   for (const node of graph.nodes) {
-    const lowering = table[node.op] as Lower<OpName>
+    const lowering = tables[target][node.op] as Lower<OpName>
     const names = (values: readonly Value[]) => values.map((value) => emit.nameOf(value))
     lowering({
       emit,

@@ -1,0 +1,65 @@
+// The kernels of ONNX Runtime's CUDA provider for the ops that graphs are lowered to, from its docs/OperatorKernels.md (commit 001d12d,
+// early 2026). Types are those of anneal among the listed ones; ranges are those that hold opset 18.
+import type { KernelTable } from "./Kernel.ts"
+
+const floats = ["bfloat16", "float64", "float32", "float16"] as const
+/** Kernels without bfloat16. */
+const older = ["float64", "float32", "float16"] as const
+const whole = ["int32", "int64"] as const
+const all = [...floats, ...whole, "uint8", "bool"] as const
+
+export const cudaKernels: KernelTable = {
+  Add: { since: 14, from: 14, types: [...floats, ...whole, "uint8"] },
+  Sub: { since: 14, from: 14, types: [...floats, ...whole, "uint8"] },
+  Mul: { since: 14, from: 14, types: [...floats, ...whole, "uint8"] },
+  Div: { since: 14, from: 14, types: [...floats, ...whole, "uint8"] },
+  Neg: { since: 13, from: 13, types: [...floats, ...whole] },
+  Abs: { since: 13, from: 13, types: [...floats, ...whole, "uint8"] },
+  Sign: { since: 13, from: 13, types: [...floats, ...whole, "uint8"] },
+  Exp: { since: 13, from: 13, types: floats },
+  Log: { since: 13, from: 13, types: older },
+  Sqrt: { since: 13, from: 13, types: floats },
+  Reciprocal: { since: 13, from: 13, types: older },
+  Sigmoid: { since: 13, from: 13, types: floats },
+  Tanh: { since: 13, from: 13, types: floats },
+  Erf: { since: 13, from: 13, types: floats },
+  Pow: { since: 15, from: 15, types: [...floats, ...whole] },
+  Max: { since: 13, from: 13, types: [...floats, ...whole] },
+  Min: { since: 13, from: 13, types: [...floats, ...whole] },
+  Where: { since: 16, from: 16, types: [...floats, ...whole, "uint8"] },
+  Equal: { since: 13, from: 13, types: [...older, ...whole, "bool"] },
+  Less: { since: 13, from: 13, types: [...older, ...whole] },
+  Greater: { since: 13, from: 13, types: [...older, ...whole] },
+  And: { since: 7, from: 7, types: ["bool"] },
+  Not: { since: 1, from: 1, types: ["bool"] },
+  Cast: { since: 13, from: 13, to: 18, types: all, results: all },
+  Identity: { since: 16, from: 14, to: 18, types: all },
+  MatMul: { since: 13, from: 13, types: floats },
+  Gemm: { since: 13, from: 13, types: floats },
+  Reshape: { since: 14, from: 14, to: 18, types: all },
+  Expand: { since: 13, from: 13, types: all },
+  Transpose: { since: 13, from: 13, to: 20, types: all },
+  Unsqueeze: { since: 13, from: 13, to: 20, types: all },
+  Squeeze: { since: 13, from: 13, to: 20, types: all },
+  Concat: { since: 13, from: 13, types: all },
+  Split: { since: 18, from: 18, types: all },
+  Slice: { since: 13, from: 13, types: all },
+  ConstantOfShape: { since: 9, from: 9, types: ["int64"], results: all },
+  ReduceSum: { since: 13, from: 13, types: [...floats, ...whole] },
+  ReduceMean: { since: 18, from: 18, types: [...older, "int32"] },
+  ReduceMax: { since: 18, from: 18, types: [...older, ...whole] },
+  Gather: { since: 13, from: 13, types: all },
+  GatherElements: { since: 13, from: 13, types: all },
+  ScatterElements: { since: 18, from: 18, types: all },
+  Softmax: { since: 13, from: 13, types: floats },
+  LogSoftmax: { since: 13, from: 13, types: older },
+  LayerNormalization: { since: 17, from: 17, types: floats },
+  SimplifiedLayerNormalization: { since: 1, from: 1, types: floats },
+  Loop: { since: 16, from: 13, to: 18, types: all },
+  "com.microsoft.FusedMatMul": { since: 1, from: 1, types: floats },
+  "com.microsoft.MatMulBnb4": { since: 1, from: 1, types: ["float32", "float16", "bfloat16"] },
+  "com.microsoft.RotaryEmbedding": { since: 1, from: 1, types: ["float32", "float16", "bfloat16"] },
+  "com.microsoft.QuickGelu": { since: 1, from: 1, types: floats },
+  "com.microsoft.FastGelu": { since: 1, from: 1, types: floats },
+  "com.microsoft.Gelu": { since: 1, from: 1, types: floats }
+}

@@ -1,0 +1,56 @@
+// The kernels of the WebGPU provider that comes with onnxruntime-node 1.30, as a profile of one-node models at opset 18 places them
+// (test/graph/kernels.test.ts does it again where there is a WebGPU device). float16 is left out: it needs a feature of the adapter.
+import type { KernelTable } from "./Kernel.ts"
+
+const float = { since: 18, from: 18, types: ["float32"] } as const
+const numbers = { since: 18, from: 18, types: ["float32", "int32"] } as const
+
+export const webgpuKernels: KernelTable = {
+  Add: numbers,
+  Sub: numbers,
+  Mul: numbers,
+  Div: numbers,
+  Neg: float,
+  Abs: float,
+  Exp: float,
+  Log: float,
+  Sqrt: float,
+  Reciprocal: float,
+  Sigmoid: float,
+  Tanh: float,
+  Erf: float,
+  Pow: float,
+  Max: float,
+  Min: float,
+  Where: float,
+  Equal: numbers,
+  Less: numbers,
+  Greater: numbers,
+  And: { ...float, types: ["bool"] },
+  Cast: { ...float, types: ["float32", "int32", "bool", "uint8"], results: ["float32", "int32", "bool", "int64"] },
+  Identity: float,
+  MatMul: float,
+  Gemm: float,
+  Reshape: { ...float, types: ["float32", "bool"] },
+  Expand: { ...float, types: ["float32", "int32", "bool"] },
+  Transpose: float,
+  Unsqueeze: { ...float, types: ["float32", "bool"] },
+  Squeeze: float,
+  Concat: float,
+  Split: float,
+  Slice: float,
+  ReduceSum: float,
+  ReduceMean: float,
+  ReduceMax: float,
+  Gather: float,
+  GatherElements: float,
+  ScatterElements: float,
+  Softmax: float,
+  LayerNormalization: float,
+  SimplifiedLayerNormalization: float,
+  "com.microsoft.MatMulBnb4": float,
+  "com.microsoft.RotaryEmbedding": float,
+  "com.microsoft.QuickGelu": float,
+  "com.microsoft.FastGelu": float,
+  "com.microsoft.Gelu": float
+}
