@@ -11,6 +11,7 @@ import { loraConfigOf } from "./loraConfig.ts"
 import type { AdapterMethod } from "./options.ts"
 import { prefixAdapter, prefixConfigOf } from "./prefix.ts"
 import { promptAdapter, promptConfigOf } from "./prompt.ts"
+import { withinModel } from "./targets.ts"
 
 const configFile = "adapter_config.json"
 const tensorFile = "adapter_model.safetensors"
@@ -32,11 +33,11 @@ export interface LoadedAdapter {
 export const configOf = (model: Model, method: AdapterMethod, baseModel: string): AdapterConfig => {
   switch (method.type) {
     case "lora":
-      return loraConfigOf(model, method, baseModel)
+      return withinModel(model, loraConfigOf(model, method, baseModel))
     case "qlora":
-      return loraConfigOf(model, { ...method, type: "lora" }, baseModel)
+      return withinModel(model, loraConfigOf(model, { ...method, type: "lora" }, baseModel))
     case "ia3":
-      return ia3ConfigOf(model, method, baseModel)
+      return withinModel(model, ia3ConfigOf(model, method, baseModel))
     case "prefix":
       return prefixConfigOf(model, method, baseModel)
     case "promptTuning":

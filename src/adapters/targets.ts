@@ -121,6 +121,19 @@ export const checkTargets = (model: Model, rules: TargetRules): void => {
   if (lost !== undefined) refuse(`layersPattern: no module path has "${lost}.<number>."`, `e.g. of ${model.linears[0]?.path}`)
 }
 
+/**
+ * The config as PEFT reads it over a model that is a part of a larger one (text beside an image encoder): the larger one's other
+ * modules are excluded, because many have the names of the model's own.
+ */
+export const withinModel = <C extends Pick<TargetRules, "excludeModules">>({ kept }: Model, config: C): C => {
+  if (kept === undefined) return config
+  const outside = `${kept.source.replace(/^\^/, "")}.*`
+  const { excludeModules = [] } = config
+  const own =
+    typeof excludeModules === "string" ? [excludeModules] : excludeModules.map((name) => `(?:.*\\.)?${name.replaceAll(".", "\\.")}`)
+  return { ...config, excludeModules: [...own, outside].map((pattern) => `(?:${pattern})`).join("|") }
+}
+
 /** @throws DataError where a pattern fits none of the adapted modules */
 export const checkPatterns = (field: string, patterns: readonly string[], paths: readonly string[]): void => {
   const lost = patterns.find((pattern) => !paths.some((path) => patternOf([pattern], path, field) !== undefined))

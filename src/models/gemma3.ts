@@ -43,13 +43,8 @@ export const gemma3 = (source: HfConfig, where: string): Model => {
   const outer = Object.entries({ bos_token_id, eos_token_id, pad_token_id, tie_word_embeddings }).filter(([, value]) => value !== undefined)
   const fields = { ...newerSpelling(text), ...Object.fromEntries(outer) } as HfConfig["fields"]
   const model = gemma3TextBelow(root, { ...source, fields }, `${where}: text_config`)
-  const paths = (modules: readonly string[]): readonly string[] =>
-    model.linears.map(({ path }) => path).filter((path) => modules.some((module) => path.endsWith(`.${module}`)))
-  const { lora, ia3, ia3Feedforward } = model.targets
   return {
     ...model,
-    // Whole paths, since the image encoder has modules of the same names.
-    targets: { lora: paths(lora), ia3: paths(ia3), ia3Feedforward: paths(ia3Feedforward) },
     fileNames: { toOwn: (stored) => renamed(stored, 1), toFile: (own) => renamed(own, 0) },
     kept: /^model\.(vision_tower|multi_modal_projector)\./
   }

@@ -8,7 +8,7 @@ import { blockLinears, preNorm, selfAttention } from "./preNorm.ts"
 import { ropeOf, rotary } from "./rope.ts"
 import { LayerTypes, layerTypes, windowsOf } from "./windows.ts"
 
-// --- config: no_rope_layers has 1 where a layer rotates, in spite of its name ---
+// --- config: no_rope_layers has 1 where a layer rotates, in spite of its name; transformers reads no max_window_layers ---
 
 const Fields = Schema.Struct({
   ...decoderFields,
@@ -19,6 +19,7 @@ const Fields = Schema.Struct({
   no_rope_layer_interval: Schema.optionalKey(Size),
   use_sliding_window: flag,
   sliding_window: maybe(Size),
+  max_window_layers: Schema.optionalKey(Schema.Int),
   layer_types: LayerTypes
 })
 const defaults = {

@@ -45,7 +45,8 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const place = (members: readonly number[]): readonly Place[] =>
     packLength === undefined ? sideBySide(members) : packed(sizes, members, packLength)
   const needs = Array.from({ length: order.totalSteps }, (_, step) => order.group(step).map((members) => batchNeeds(sizes, place(members))))
-  const shapes = chooseShapes(needs.flat(), model.config.max_position_embeddings)
+  const positions = model.config.max_position_embeddings - (tuning.adapter?.numVirtualTokens ?? 0)
+  const shapes = chooseShapes(needs.flat(), positions)
   const kind = { packed: packLength !== undefined, regularization, gradientCheckpointing }
   // The forward graphs alone tell how large the random inputs are.
   const draws = isRandom(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
@@ -66,9 +67,7 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
       const runner = await trainers.get(shapeOf(shapes, needs))
       return runner.run(rows, sizes, places, { scale, step, gradients })
     },
-    ...(validation === undefined
-      ? {}
-      : { validation: validationOf(batchSize, model.config.max_position_embeddings, validation, readers.get) }),
+    ...(validation === undefined ? {} : { validation: validationOf(batchSize, positions, validation, readers.get) }),
     release: async () => {
       for (const runner of [...trainers.made(), ...readers.made()]) await (await runner).release()
     }

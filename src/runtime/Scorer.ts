@@ -48,7 +48,7 @@ export const scoreRows = async (runnable: Runnable, rows: TokenRows, { batchSize
   const beside = Math.max(1, Math.min(batchSize, Math.floor(logitLimit / (most * model.vocabSize))))
   const batches = byLength(sizes, beside)
   const needs = batches.map((members) => batchNeeds(sizes, sideBySide(members)))
-  const shapes = chooseShapes(needs, model.config.max_position_embeddings)
+  const shapes = chooseShapes(needs, model.config.max_position_embeddings - (runnable.adapter?.numVirtualTokens ?? 0))
   const scores: RowScores = {
     nll: new Float64Array(rowCount(rows)),
     correct: new Int32Array(rowCount(rows)),

@@ -4,7 +4,9 @@ import { resolve } from "node:path"
 import { describe, expect, test } from "vitest"
 import type { JsonObject } from "#src/formats/decode.ts"
 import { ropeOf } from "#src/models/rope.ts"
+import { Graph } from "#src/graph/Graph.ts"
 import { hasShared, shared } from "../shared.ts"
+import { failureOf, tinyModel } from "./folder.ts"
 
 const rope = (parameters: JsonObject, head_dim: number, max_position_embeddings = 2048) =>
   ropeOf(parameters, { head_dim, max_position_embeddings }, "config.json")
@@ -68,4 +70,24 @@ describe("every kind and parameter as transformers computes it (parity/own)", ()
     expect(values.length).toBe(inv_freq.length)
     inv_freq.forEach((value, i) => expect(Math.abs(values[i]! / value - 1), `index ${i}`).toBeLessThan(2e-6))
   })
+})
+
+const packedRows = (length: number) => {
+  const model = tinyModel({ max_position_embeddings: 8, head_dim: 4, rope_parameters: { rope_type: "dynamic", factor: 2 } })
+  const graph = new Graph()
+  const shapes = new Map(model.parameters.map(({ name, shape }) => [name, graph.input(name, "float32", shape)]))
+  const place = (name: string) => graph.input(name, "int64", [1, length])
+  const packing = { positions: place("within"), segments: place("segments") }
+  return model.build(graph, { inputIds: place("ids"), param: (name) => shapes.get(name)!, packing })
+}
+
+test("dynamic rope does not know the length of packed documents, so rows beyond its context are refused", async () => {
+  expect(packedRows(8).logits.shape).toEqual([8, 11])
+  const error = await failureOf(() => packedRows(9))
+  expect(error.message).toBe("rows of 9 tokens with several documents")
+  expect(error.why).toMatch(/dynamic rope .* beyond 8 tokens/)
+})
+
+test("dynamic rope divides by head_dim - 2", async () => {
+  expect((await failureOf(() => rope({ rope_type: "dynamic", factor: 2 }, 2))).message).toMatch(/head_dim above 2/)
 })

@@ -9,7 +9,7 @@ import { hash32, normal } from "#src/domain/random.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import { encodeModel } from "#src/graph/onnx/encode.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
-import { loadConfig } from "#src/models/load.ts"
+import { loadModel } from "#src/models/load.ts"
 import type { Init, Model, Weights } from "#src/models/Model.ts"
 import { saveModel } from "#src/models/save.ts"
 import { writeTensorFile } from "#src/models/weights.ts"
@@ -84,7 +84,7 @@ const logitsOf = async (model: Model, base: Weights, adapter: Adapter, own: Weig
 
 const decode = Schema.decodeUnknownSync(Method)
 for (const [i, from] of bases.entries()) {
-  const model = await loadConfig(from)
+  const { model } = await loadModel(from)
   const base = initialWeights({ ...model, parameters: model.parameters.map((each) => ({ ...each, init: randomInit(each.init) })) }, 3)
   const at = join(folder, String(i))
   await saveModel(join(at, "base"), model, base)
