@@ -45,11 +45,12 @@ export default pipeline("road", () => {
 export const rows = (): readonly string[] =>
   Array.from({ length: 40 }, (_, n) => JSON.stringify({ instruction: `say ${n} twice`, output: `${n} ${n}` }))
 
-export const makeRoad = async (): Promise<Workspace> => {
+/** `other`: config.json of another family's model. */
+export const makeRoad = async (other: object = config): Promise<Workspace> => {
   const workspace = makeWorkspace()
   const base = join(workspace.root, "base")
   cpSync(tinyBase({ vocabSize: config.vocab_size }), base, { recursive: true })
-  const model = modelOf(parseConfig(JSON.stringify(config), "config.json"), "config.json")
+  const model = modelOf(parseConfig(JSON.stringify(other), "config.json"), "config.json")
   await saveModel(base, model, initialWeights(model, 1))
   workspace.write("pipelines/road.mjs", pipeline)
   workspace.write("rows.jsonl", `${rows().join("\n")}\n`)

@@ -53,6 +53,28 @@ test("run, run again, change the learning rate, compare, generate, export", asyn
   expect(await anneal("export", "model", "tiny@1", "out/hf")).toMatchObject({ code: 2 })
 })
 
+const sizes = { hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 8 }
+const common = { vocab_size: 258, bos_token_id: 256, eos_token_id: 257, initializer_range: 0.2, max_position_embeddings: 128 }
+const others = [
+  { model_type: "gpt2", ...common, max_position_embeddings: undefined, n_positions: 72, n_embd: 16, n_layer: 2, n_head: 2 },
+  { model_type: "gemma3_text", ...common, ...sizes, sliding_window: 8, sliding_window_pattern: 2, pad_token_id: 0 },
+  { model_type: "qwen3", ...common, ...sizes, tie_word_embeddings: true }
+]
+
+test.each(others)("the road with a base of the family $model_type", async (config) => {
+  const { anneal } = await makeRoad(config)
+  const run = await anneal("run", "road")
+  expect(run.stderr).toContain("registered tiny@1")
+  expect(run.code).toBe(0)
+  const note = "config.json names a dropout of 0.1 (residual), this training uses residualDropout: 0"
+  expect(run.stderr.includes(note)).toBe(config.model_type === "gpt2")
+  const ask = ["--prompt", "say 3 twice", "--max-new-tokens", "6"]
+  const answer = await anneal("generate", "tiny@1", ...ask)
+  expect(answer).toMatchObject({ code: 0, stderr: "" })
+  expect(await anneal("export", "model", "tiny@1", "out/hf", "--format", "hf")).toMatchObject({ code: 0 })
+  expect((await anneal("generate", "./out/hf", ...ask)).stdout).toBe(answer.stdout)
+})
+
 test("Ctrl-C during training saves a checkpoint; the printed command goes on from it", async () => {
   const { start, anneal } = await makeRoad()
   const args = ["run", "road", "train", "--set", "train.maxSteps=3000", "--ui", "plain"]
