@@ -3,7 +3,7 @@
 import { join, resolve } from "node:path"
 import * as Schema from "effect/Schema"
 import type { Adapter } from "#src/adapters/Adapter.ts"
-import { type AdapterMethod, ia3, lora, Method } from "#src/adapters/options.ts"
+import { type AdapterMethod, ia3, lora, Method, prefix, promptTuning } from "#src/adapters/options.ts"
 import { adapterOf, configOf, saveAdapter } from "#src/adapters/peft.ts"
 import { hash32, normal } from "#src/domain/random.ts"
 import { Graph } from "#src/graph/Graph.ts"
@@ -12,7 +12,9 @@ import { initialWeights } from "#src/models/initialWeights.ts"
 import { loadModel } from "#src/models/load.ts"
 import type { Init, Model, Weights } from "#src/models/Model.ts"
 import { saveModel } from "#src/models/save.ts"
-import { writeTensorFile } from "#src/models/weights.ts"
+import { writeTensorFile, writeText } from "#src/models/weights.ts"
+import { freeze } from "#src/runtime/Frozen.ts"
+import { Generator } from "#src/runtime/Generator.ts"
 import { Session } from "#src/runtime/Session.ts"
 
 const [target = "peft-check", ...given] = process.argv.slice(2)
@@ -82,6 +84,15 @@ const logitsOf = async (model: Model, base: Weights, adapter: Adapter, own: Weig
   return logits as Float32Array
 }
 
+/** What generation with a cache continues the ids with. */
+const greedy = async (model: Model, base: Weights, adapter: Adapter, own: Weights): Promise<readonly number[]> => {
+  const parameters = [...freeze(model.parameters, base), ...freeze(adapter.parameters, own)]
+  const generator = new Generator({ model, adapter, parameters }, { batchSize: 1, threads: 1 })
+  const [found] = await generator.generate([ids], { maxNewTokens: 24, eosTokenIds: [] })
+  await generator.release()
+  return found!.ids
+}
+
 const decode = Schema.decodeUnknownSync(Method)
 for (const [i, from] of bases.entries()) {
   const { model } = await loadModel(from)
@@ -90,7 +101,11 @@ for (const [i, from] of bases.entries()) {
   await saveModel(join(at, "base"), model, base)
   const methods = [
     ...Object.entries(casesOf(model)).map(([name, options]) => [name, lora({ r: 4, ...options })] as const),
-    ["ia3", ia3()] as const
+    ["ia3", ia3()] as const,
+    ["prefix", prefix({ numVirtualTokens: 5 })] as const,
+    ["prefix_projection", prefix({ numVirtualTokens: 5, projection: true, encoderHiddenSize: 6 })] as const,
+    ["prompt_tuning", promptTuning({ numVirtualTokens: 5 })] as const,
+    ["prompt_tuning_text", promptTuning({ numVirtualTokens: 5, init: { text: "a text" } })] as const
   ]
   for (const [name, method] of methods) {
     const config = configOf(model, decode(method) as AdapterMethod, join(at, "base"))
@@ -99,6 +114,7 @@ for (const [i, from] of bases.entries()) {
     const logits = await logitsOf(model, base, adapter, own)
     await saveAdapter(join(at, name), model, config, own, base)
     writeTensorFile(join(at, `${name}.safetensors`), [{ name: "logits", shape: [ids.length, model.vocabSize] }], () => logits)
+    if (adapter.numVirtualTokens !== undefined) writeText(join(at, `${name}.json`), JSON.stringify(await greedy(model, base, adapter, own)))
     const merged = adapter.merge?.(base, own)
     if (merged === undefined) continue
     for (const dtype of ["float32", "float16", "bfloat16"] as const) await saveModel(join(at, name, dtype), model, merged, dtype)
