@@ -1,5 +1,5 @@
 // How rows and options fit the model: what cannot be is refused, what may surprise is said.
-import { DataError } from "#src/domain/Errors.ts"
+import { DataError, DefinitionError } from "#src/domain/Errors.ts"
 import type { Model } from "#src/models/Model.ts"
 import type { TrainConfig } from "./stage.ts"
 
@@ -14,6 +14,18 @@ export const lengthWarnings = ({ config, positionLimit, modelType }: Model, long
       hint: `set maxLength of the format stage to ${positionLimit} or less`
     })
   return longest > most ? [`rows of up to ${longest} tokens go beyond the model's max_position_embeddings, ${most}`] : []
+}
+
+/** `inFront`: places of the adapter; `maxLength`: of the rows. @throws DefinitionError where rows may have no room behind these */
+export const checkRoom = ({ config }: Model, inFront: number, maxLength: number): void => {
+  const most = config.max_position_embeddings - inFront
+  if (inFront === 0 || maxLength <= most) return
+  throw new DefinitionError({
+    message: `numVirtualTokens ${inFront} and rows of up to ${maxLength} tokens go beyond the model's max_position_embeddings, ${config.max_position_embeddings}`,
+    where: "train.method.numVirtualTokens",
+    hint:
+      most > 0 ? `set maxLength of the format stage to ${most} or less, or ask for fewer virtual tokens` : "ask for fewer virtual tokens"
+  })
 }
 
 /** transformers takes these shares from the model's config; anneal from the stage's options, and says where they differ. */

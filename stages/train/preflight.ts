@@ -2,7 +2,6 @@
 import { type Arrangement, groupedByLength, packedRows, shuffled } from "#src/batching/arrange.ts"
 import { pickRows, rowCount, rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { DataError, DefinitionError } from "#src/domain/Errors.ts"
-import type { Model } from "#src/models/Model.ts"
 import { packedVirtualTokens } from "#src/runtime/TrainGraph.ts"
 import type { TokensTable } from "#src/store/tokens.ts"
 import type { TrainConfig } from "./stage.ts"
@@ -65,18 +64,6 @@ export const arrange = (config: TrainConfig, rows: TokenRows, packLength: number
   const { batchSize, gradientAccumulationSteps, groupByLength, seed } = config
   if (packLength !== undefined) return packedRows(lengths, packLength, seed)
   return groupByLength ? groupedByLength(lengths, batchSize * gradientAccumulationSteps, seed) : shuffled(lengths.length, seed)
-}
-
-/** @throws DefinitionError where the rows may have no room behind an adapter's places */
-export const checkRoom = ({ config }: Model, inFront: number, maxLength: number): void => {
-  const most = config.max_position_embeddings - inFront
-  if (inFront === 0 || maxLength <= most) return
-  throw new DefinitionError({
-    message: `numVirtualTokens ${inFront} and rows of up to ${maxLength} tokens go beyond the model's max_position_embeddings, ${config.max_position_embeddings}`,
-    where: "train.method.numVirtualTokens",
-    hint:
-      most > 0 ? `set maxLength of the format stage to ${most} or less, or ask for fewer virtual tokens` : "ask for fewer virtual tokens"
-  })
 }
 
 /** @throws DefinitionError where options do not go together, or need a validation part and there is none */

@@ -81,6 +81,46 @@ test("(IA)^3 has fields of its own", () => {
   expect(() => change({ r: 4 })).toThrow(/^r: 4 is not supported/)
 })
 
+test("prefix tuning keeps the width of its projection only where it has one; a second submodule is refused", () => {
+  const prefix = {
+    peftType: "PREFIX_TUNING" as const,
+    ...{ baseModel: "models/base", numVirtualTokens: 6, tokenDim: 16, numLayers: 3, numAttentionHeads: 2 }
+  }
+  const text = formatAdapterConfig(prefix)
+  const fields = JSON.parse(text) as object
+  const change = (fields: object) => parseAdapterConfig(JSON.stringify({ ...JSON.parse(text), ...fields }), "adapter_config.json")
+  expect(fields).toMatchObject({ prefix_projection: false, encoder_hidden_size: 16, num_transformer_submodules: 1, inference_mode: true })
+  expect(change({})).toEqual(prefix)
+  expect(change({ prefix_projection: true, encoder_hidden_size: 20 })).toEqual({ ...prefix, encoderHiddenSize: 20 })
+  expect(change({ prefix_projection: true, encoder_hidden_size: null })).toEqual({ ...prefix, encoderHiddenSize: 16 })
+  expect(change({ init_weights: "zero", num_transformer_submodules: null })).toEqual(prefix)
+  const whole = { ...prefix, encoderHiddenSize: 20 }
+  expect(parseAdapterConfig(formatAdapterConfig(whole), "adapter_config.json")).toEqual(whole)
+  for (const wrong of [{ num_virtual_tokens: 0 }, { num_transformer_submodules: 2 }, { modules_to_save: ["lm_head"] }])
+    expect(() => change(wrong)).toThrow(new RegExp(`^${Object.keys(wrong)[0]}`))
+})
+
+test("prompt tuning says the text that it began as, with the tokenizer that PEFT asks for", () => {
+  const prompt = {
+    peftType: "PROMPT_TUNING" as const,
+    ...{ baseModel: "models/base", numVirtualTokens: 6, tokenDim: 48, numLayers: 3, numAttentionHeads: 6 }
+  }
+  const text = formatAdapterConfig(prompt)
+  expect(JSON.parse(text)).toMatchObject({ prompt_tuning_init: "RANDOM" })
+  expect(text).not.toContain("tokenizer_name_or_path")
+  expect(parseAdapterConfig(text, "adapter_config.json")).toEqual(prompt)
+  const begun = { ...prompt, initText: "Say it twice." }
+  expect(JSON.parse(formatAdapterConfig(begun))).toMatchObject({
+    prompt_tuning_init: "TEXT",
+    prompt_tuning_init_text: "Say it twice.",
+    tokenizer_name_or_path: "models/base"
+  })
+  expect(parseAdapterConfig(formatAdapterConfig(begun), "adapter_config.json")).toEqual(begun)
+  const change = (fields: object) => parseAdapterConfig(JSON.stringify({ ...JSON.parse(text), ...fields }), "adapter_config.json")
+  expect(change({ prompt_tuning_init: "SAMPLE_VOCAB", tokenizer_kwargs: { use_fast: true } })).toEqual(prompt)
+  expect(() => change({ prompt_tuning_init: "MAGIC" })).toThrow(/^prompt_tuning_init/)
+})
+
 const refused: readonly (readonly [string, unknown])[] = [
   ["lora_bias", true],
   ["target_parameters", ["x"]],

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { full, ia3, lora, prefix, qlora } from "#src/adapters/options.ts"
+import { full, ia3, lora, prefix, promptTuning, qlora } from "#src/adapters/options.ts"
 import { makeWorkspace, runHere, taskIn, weightsDigest, type Workspace } from "./workspace.ts"
 
 let workspace: Workspace
@@ -18,7 +18,9 @@ test.each([
   ["dora", lora({ r: 4, useDora: true }), {}],
   ["ia3", ia3(), {}],
   ["qlora", qlora({ r: 4 }), {}],
-  ["prefix", prefix({ numVirtualTokens: 3 }), {}]
+  ["prefix", prefix({ numVirtualTokens: 3 }), {}],
+  ["prefix with projection", prefix({ numVirtualTokens: 3, projection: true }), { ...dropouts, packing: true }],
+  ["virtual tokens", promptTuning({ numVirtualTokens: 3 }), dropouts]
 ])("%s gives the same bytes with and without", async (name, method, more) => {
   const digests = []
   for (const gradientCheckpointing of [false, true]) {
