@@ -28,7 +28,7 @@ const methods: Record<string, Method> = {
   lora: Schema.decodeSync(LoraMethod)(lora({ loraAlpha: 16, targetModules: "all-linear" })),
   qlora: Schema.decodeSync(QloraMethod)(qlora({ loraAlpha: 16, targetModules: "all-linear" }))
 }
-const adamw = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 }
+const rates = { learningRate: 1e-4, weightDecay: 0.01 }
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number
 const timed = async (work: () => Promise<unknown>): Promise<number> => {
@@ -94,7 +94,7 @@ const measure = async (shapeName: keyof typeof shapes, methodName: string, threa
   let t = 0
   const step = async (): Promise<void> => {
     await learner.gradients(members, 1 / (rows * length), t)
-    tuned.store.update(adamw, ++t, 1 / Math.max(1, tuned.store.gradNorm()))
+    tuned.store.update(() => rates, ++t, 1 / Math.max(1, tuned.store.gradNorm()))
   }
   for (let i = 0; i < 3; i++) await step()
   const peak = process.resourceUsage().maxRSS / 2 ** 20

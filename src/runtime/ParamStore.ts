@@ -1,6 +1,7 @@
-// The trainable tensors with their gradients and AdamW moments, and the arithmetic of one optimizer step over all of them.
-import { adamwFactors, type AdamWOptions } from "#src/graph/optimizer.ts"
-import { sharedArrays, type ArrayGroup } from "./SharedArrays.ts"
+// The trainable tensors with their gradients and the optimizer's state, and the arithmetic of one optimizer step over all of them.
+import { type Optimizer, optimizerDefaults, stateOf, type StateTensor } from "#src/graph/optimizer.ts"
+import { type ArrayGroup, sharedGroups } from "./SharedArrays.ts"
+import { type Place, type Rates, scratchOf, updateTensor } from "./updateTensor.ts"
 
 export interface TrainableSpec {
   readonly name: string
@@ -17,35 +18,71 @@ export interface Trainable extends TrainableSpec {
   readonly p: Float32Array
   /** The gradient of one micro-batch: filled by ONNX Runtime. */
   readonly g: Float32Array
-  readonly m: Float32Array
-  readonly v: Float32Array
+  /** What the optimizer keeps of it. */
+  readonly state: readonly (StateTensor & { readonly data: Float32Array })[]
 }
 
 interface Slot {
-  readonly trainable: Trainable
-  readonly group: ArrayGroup
+  readonly place: Place
+  readonly weights: Float32Array
+  /** Address of the micro-batch's gradient. */
+  readonly gradient: number
+  /** The sum over a step's micro-batches, where there are several. */
+  readonly sum: Side | undefined
+  /** The initial weights, where they are kept. */
+  readonly anchor: Side | undefined
+}
+interface Side {
+  readonly data: Float32Array
+  readonly address: number
 }
 
-/** State of all trainable tensors, zeroed at first: 16 bytes per value, 4 more with an accumulation buffer, and 4 with the initial weights. */
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
+
+/**
+ * State of all trainable tensors, zeroed at first. Bytes per value: 4 for the weight, 4 for the gradient, 4 for the sum of several
+ * micro-batches, 4 for the initial weight, and the optimizer's: adamw 8, lion and sgd with momentum 4, sgd 0, adafactor next to none.
+ */
 export class ParamStore {
   readonly trainables: readonly Trainable[]
   readonly #slots: readonly Slot[]
-  readonly #accumulates: boolean
-  /** Which array holds the initial weights. */
-  readonly #anchor: number | undefined
+  readonly #optimizer: Optimizer
 
-  /** `accumulates`: whether a step sums the gradients of several micro-batches; `anchored`: whether initial weights are kept. */
-  constructor(specs: readonly TrainableSpec[], accumulates: boolean, anchored = false) {
-    const sizes = specs.map((spec) => spec.shape.reduce((product, n) => product * n, 1))
-    const groups = sharedArrays(sizes, 4 + Number(accumulates) + Number(anchored))
-    this.#slots = specs.map((spec, i) => {
-      const group = groups[i] as ArrayGroup
-      const [p, g, m, v] = group.arrays as [Float32Array, Float32Array, Float32Array, Float32Array]
-      return { trainable: { ...spec, p, g, m, v }, group }
+  /**
+   * `accumulates`: whether a step sums the gradients of several micro-batches; `anchored`: whether initial weights are kept.
+   * @throws GraphError where the optimizer takes no such shape
+   */
+  constructor(specs: readonly TrainableSpec[], accumulates: boolean, anchored = false, optimizer: Optimizer = optimizerDefaults.adamw) {
+    const states = specs.map(({ shape }) => stateOf(optimizer, shape))
+    const fixed = 2 + Number(accumulates) + Number(anchored)
+    const groups = sharedGroups(
+      specs.map(({ shape }, i) => [
+        ...new Array<number>(fixed).fill(sizeOf(shape)),
+        ...(states[i] as readonly StateTensor[]).map((state) => sizeOf(state.shape)),
+        scratchOf(optimizer, shape)
+      ])
+    )
+    this.#optimizer = optimizer
+    this.trainables = specs.map((spec, i) => {
+      const { arrays } = groups[i] as ArrayGroup
+      const [p, g] = arrays as [Float32Array, Float32Array]
+      const state = (states[i] as readonly StateTensor[]).map((tensor, k) => ({ ...tensor, data: arrays[fixed + k] as Float32Array }))
+      return { ...spec, p, g, state }
     })
-    this.#accumulates = accumulates
-    this.#anchor = anchored ? 4 + Number(accumulates) : undefined
-    this.trainables = this.#slots.map((slot) => slot.trainable)
+    this.#slots = groups.map(({ kernels, addresses, arrays, bytes }, i) => {
+      const side = (at: number): Side => ({ data: arrays[at] as Float32Array, address: addresses[at] as number })
+      const [p, gradient] = addresses as [number, number]
+      const sum = accumulates ? side(2) : undefined
+      const state = addresses.slice(fixed, -1)
+      const { shape } = specs[i] as TrainableSpec
+      return {
+        place: { kernels, p, g: sum?.address ?? gradient, state, scratch: addresses.at(-1) as number, bytes, shape },
+        weights: arrays[0] as Float32Array,
+        gradient,
+        sum,
+        anchor: anchored ? side(fixed - 1) : undefined
+      }
+    })
   }
 
   /** Number of trained values. */
@@ -55,45 +92,32 @@ export class ParamStore {
 
   /** Takes the micro-batch's gradients into the step's; `first` begins a step. */
   accumulate(first: boolean): void {
-    if (!this.#accumulates) return
-    for (const { group } of this.#slots) {
-      if (first) (group.arrays[4] as Float32Array).fill(0)
-      group.kernels.accumulate(group.addresses[4] as number, group.addresses[1] as number, group.bytes)
+    for (const { place, gradient, sum } of this.#slots) {
+      if (sum === undefined) return
+      if (first) sum.data.fill(0)
+      place.kernels.accumulate(sum.address, gradient, place.bytes)
     }
   }
 
   /** Keeps the weights as they are now as the initial ones. */
   anchor(): void {
-    if (this.#anchor === undefined) return
-    for (const { trainable, group } of this.#slots) (group.arrays[this.#anchor] as Float32Array).set(trainable.p)
+    for (const { weights, anchor } of this.#slots) anchor?.data.set(weights)
   }
 
   /** Adds the gradient of lambda/2 ||w - w0||^2, w0 the initial weights, to the step's. */
   pull(lambda: number): void {
-    if (this.#anchor === undefined) return
-    for (const { group } of this.#slots) {
-      const [p, p0] = [group.addresses[0] as number, group.addresses[this.#anchor] as number]
-      group.kernels.pull(this.#gradient(group), p, p0, group.bytes, lambda)
+    for (const { place, anchor } of this.#slots) {
+      if (anchor !== undefined) place.kernels.pull(place.g, place.p, anchor.address, place.bytes, lambda)
     }
   }
 
   /** Global L2 norm of the step's gradient: squares summed in float64, tensor by tensor in fixed order. */
   gradNorm(): number {
-    return Math.sqrt(this.#slots.reduce((sum, { group }) => sum + group.kernels.sumSquares(this.#gradient(group), group.bytes), 0))
+    return Math.sqrt(this.#slots.reduce((sum, { place }) => sum + place.kernels.sumSquares(place.g, place.bytes), 0))
   }
 
-  /** AdamW step `t` (from 1) with the step's gradient scaled by `clip`. */
-  update(options: AdamWOptions, t: number, clip: number): void {
-    for (const { trainable, group } of this.#slots) {
-      const { decay, learningRateScale: scale = 1 } = trainable
-      const f = adamwFactors({ ...options, learningRate: scale * options.learningRate, weightDecay: decay ? options.weightDecay : 0 }, t)
-      const [p, , m, v] = group.addresses as [number, number, number, number]
-      const g = this.#gradient(group)
-      group.kernels.adamw(p, g, m, v, group.bytes, clip, f.decay, f.beta1, f.rest1, f.beta2, f.rest2, f.stepSize, f.rootBias, f.epsilon)
-    }
-  }
-
-  #gradient(group: ArrayGroup): number {
-    return group.addresses[this.#accumulates ? 4 : 1] as number
+  /** Optimizer step `t` (from 1) with the step's gradient scaled by `clip`; `ratesOf` gives each tensor's own rates. */
+  update(ratesOf: (trainable: Trainable) => Rates, t: number, clip: number): void {
+    this.#slots.forEach(({ place }, i) => updateTensor(this.#optimizer, place, ratesOf(this.trainables[i] as Trainable), t, clip))
   }
 }

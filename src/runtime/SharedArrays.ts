@@ -10,13 +10,13 @@ const maxBytes = (page - 16) * page
 const align = 64
 const padded = (elements: number): number => Math.ceil((elements * 4) / align) * align
 
-/** Several arrays of `size` elements, all in one memory so that one kernel call can reach them. */
+/** Arrays in one memory, so that one kernel call can reach them all. */
 export interface ArrayGroup {
   readonly kernels: Kernels
   readonly arrays: readonly Float32Array[]
   /** Byte address of each array in its memory. */
   readonly addresses: readonly number[]
-  /** Bytes of each array with its padding. */
+  /** Bytes of the first array with its padding. */
   readonly bytes: number
 }
 
@@ -24,21 +24,26 @@ export interface ArrayGroup {
  * Zeroed groups of `count` arrays, one group per entry of `sizes` (elements).
  * @throws EnvironmentError where one group does not fit into a memory, or the machine has too little
  */
-export const sharedArrays = (sizes: readonly number[], count: number): readonly ArrayGroup[] => {
-  const memories: { bytes: number; readonly members: { readonly size: number; readonly at: number }[] }[] = []
-  for (const size of sizes) {
-    const bytes = padded(size) * count
-    if (bytes > maxBytes) throw tooLarge(size, count)
+export const sharedArrays = (sizes: readonly number[], count: number): readonly ArrayGroup[] =>
+  sharedGroups(sizes.map((size) => new Array<number>(count).fill(size)))
+
+/** The same with arrays of the sizes (elements) that each group lists; none is empty. */
+export const sharedGroups = (groups: readonly (readonly number[])[]): readonly ArrayGroup[] => {
+  const memories: { bytes: number; readonly members: { readonly sizes: readonly number[]; readonly at: number }[] }[] = []
+  for (const sizes of groups) {
+    const bytes = sizes.reduce((sum, size) => sum + padded(size), 0)
+    if (bytes > maxBytes) throw tooLarge(sizes)
     let memory = memories.at(-1)
     if (memory === undefined || memory.bytes + bytes > maxBytes) memories.push((memory = { bytes: align, members: [] }))
-    memory.members.push({ size, at: memory.bytes })
+    memory.members.push({ sizes, at: memory.bytes })
     memory.bytes += bytes
   }
   return memories.flatMap(({ bytes, members }) => {
     const { buffer, kernels } = allocate(bytes)
-    return members.map(({ size, at }) => {
-      const addresses = Array.from({ length: count }, (_, i) => at + i * padded(size))
-      return { kernels, addresses, arrays: addresses.map((address) => new Float32Array(buffer, address, size)), bytes: padded(size) }
+    return members.map(({ sizes, at }) => {
+      const addresses = sizes.map((_, i) => at + sizes.slice(0, i).reduce((sum, size) => sum + padded(size), 0))
+      const arrays = sizes.map((size, i) => new Float32Array(buffer, addresses[i], size))
+      return { kernels, addresses, arrays, bytes: padded(sizes[0] as number) }
     })
   })
 }
@@ -58,9 +63,9 @@ const allocate = (bytes: number): { readonly buffer: SharedArrayBuffer; readonly
   }
 }
 
-const tooLarge = (size: number, count: number): EnvironmentError =>
+const tooLarge = (sizes: readonly number[]): EnvironmentError =>
   new EnvironmentError({
-    message: `a tensor of ${size} values is too large to be trained on this device`,
-    why: `its ${count} arrays of training state do not fit into one memory of 4 GiB`,
+    message: `a tensor of ${sizes[0]} values is too large to be trained on this device`,
+    why: `its ${sizes.length} arrays of training state do not fit into one memory of 4 GiB`,
     hint: "train an adapter with lora() instead"
   })

@@ -1,6 +1,7 @@
 // AdamW and clipping against values computed independently in float64.
 import { describe, expect, test } from "vitest"
-import { adamw, adamwFactors, clipFactor, sumSquares } from "#src/graph/optimizer.ts"
+import { adamw, adamwFactors } from "#src/graph/optimizer/adamw.ts"
+import { clipFactor, sumSquares } from "#src/graph/optimizer/clip.ts"
 
 describe("adamw", () => {
   test("two steps of one parameter with decay", () => {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { describe, expect, test } from "vitest"
-import { rateAt, warmupStepsOf } from "#src/graph/schedule.ts"
+import { rateAt, type Schedule, type ScheduleKind, scheduleKinds, warmupStepsOf } from "#src/graph/schedule.ts"
 
 const file = resolve(import.meta.dirname, "../../../shared/parity/traces/schedulers.json")
 
@@ -11,11 +11,9 @@ interface Trace {
   readonly base_lr: number
   readonly warmup_steps: number
   readonly total_steps: number
-  readonly kwargs: object
+  readonly kwargs: Readonly<Record<string, number | string>>
   readonly lr: readonly number[]
 }
-
-const kinds = { linear: "linear", cosine: "cosine", constant_with_warmup: "constant" } as const
 
 test("cosine with warmup, ten steps of 1e-3", () => {
   const expected = [0, 5e-4, 1e-3, 9.619398e-4, 8.535534e-4, 6.913417e-4, 5e-4, 3.086583e-4, 1.464466e-4, 3.80602e-5, 0]
@@ -25,25 +23,47 @@ test("cosine with warmup, ten steps of 1e-3", () => {
 })
 
 test("warmup steps: given, or a share of the run rounded up", () => {
-  expect(warmupStepsOf(6, 0, 0.3)).toBe(2)
-  expect(warmupStepsOf(6, 4, 0.3)).toBe(4)
-  expect(warmupStepsOf(6, 0, 0)).toBe(0)
+  expect(warmupStepsOf(6, { warmupRatio: 0.3 })).toBe(2)
+  expect(warmupStepsOf(6, { warmupSteps: 4 })).toBe(4)
+  expect(warmupStepsOf(6, {})).toBe(0)
 })
 
-describe.skipIf(!existsSync(file))("transformers' traces (../shared/parity)", () => {
-  const traces = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { schedules: readonly Trace[] }).schedules : []
-  const ours = traces.filter(({ name, kwargs }) => name in kinds && Object.keys(kwargs).length === 0)
+test("stable steps that are given leave the rest of the run at the lowest rate", () => {
+  const schedule: Schedule = {
+    kind: "warmupStableDecay",
+    learningRate: 1,
+    warmupSteps: 1,
+    totalSteps: 9,
+    stableSteps: 2,
+    decaySteps: 2,
+    decayType: "linear",
+    minLrRatio: 0.25
+  }
+  expect(Array.from({ length: 9 }, (_, step) => rateAt(schedule, step))).toEqual([0.25, 1, 1, 1, 0.625, 0.25, 0.25, 0.25, 0.25])
+})
 
-  test("all three schedules are there, with and without warmup", () => {
-    expect(ours.length).toBe(6)
+describe.skipIf(!existsSync(file))("transformers' traces (../shared/parity), two steps past the end", () => {
+  const traces = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { schedules: readonly Trace[] }).schedules : []
+  const camelCase = (name: string): string => name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+  const names: Readonly<Record<string, string>> = { numDecaySteps: "decaySteps", numStableSteps: "stableSteps" }
+  const optionsOf = ({ kwargs }: Trace) =>
+    Object.fromEntries(Object.entries(kwargs).map(([k, v]) => [names[camelCase(k)] ?? camelCase(k), v]))
+
+  test("every schedule is there", () => {
+    expect(new Set(traces.map(({ name }) => camelCase(name)))).toEqual(new Set(scheduleKinds))
   })
 
-  test.each(ours)("$name, warmup $warmup_steps", (trace) => {
-    trace.lr.forEach((rate, step) => {
-      const kind = kinds[trace.name as keyof typeof kinds]
-      const got = rateAt({ kind, learningRate: trace.base_lr, warmupSteps: trace.warmup_steps, totalSteps: trace.total_steps }, step)
-      // Past the end cosine rises again in both; rounding near its zero is absolute.
-      expect(Math.abs(got - rate)).toBeLessThanOrEqual(1e-12 * rate + 1e-18)
-    })
+  test.each(traces)("$name, warmup $warmup_steps, $kwargs", (trace) => {
+    const kind = camelCase(trace.name) as ScheduleKind
+    const schedule = {
+      kind,
+      learningRate: trace.base_lr,
+      warmupSteps: trace.warmup_steps,
+      totalSteps: trace.total_steps,
+      ...optionsOf(trace)
+    }
+    expect(trace.lr.length).toBe(trace.total_steps + 2)
+    // Rounding near a cosine's zero is absolute.
+    trace.lr.forEach((rate, step) => expect(Math.abs(rateAt(schedule, step) - rate)).toBeLessThanOrEqual(1e-12 * rate + 1e-18))
   })
 })

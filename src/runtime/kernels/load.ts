@@ -20,6 +20,63 @@ export interface Kernels {
     rootBias: number,
     epsilon: number
   ) => void
+  readonly lion: (
+    p: number,
+    g: number,
+    m: number,
+    bytes: number,
+    clip: number,
+    decay: number,
+    beta1: number,
+    rest1: number,
+    beta2: number,
+    rest2: number,
+    learningRate: number
+  ) => void
+  readonly sgd: (p: number, g: number, bytes: number, clip: number, weightDecay: number, learningRate: number) => void
+  readonly sgdMomentum: (
+    p: number,
+    g: number,
+    m: number,
+    bytes: number,
+    clip: number,
+    weightDecay: number,
+    momentum: number,
+    learningRate: number
+  ) => void
+  readonly adafactorMatrixSquares: (
+    g: number,
+    row: number,
+    col: number,
+    scratch: number,
+    rows: number,
+    columns: number,
+    clip: number,
+    epsilon: number,
+    beta2: number,
+    rest2: number
+  ) => number
+  readonly adafactorMatrixMove: (
+    p: number,
+    g: number,
+    row: number,
+    scratch: number,
+    rows: number,
+    columns: number,
+    clip: number,
+    decay: number,
+    rate: number
+  ) => void
+  readonly adafactorVectorSquares: (
+    g: number,
+    v: number,
+    bytes: number,
+    clip: number,
+    epsilon: number,
+    beta2: number,
+    rest2: number
+  ) => number
+  readonly adafactorVectorMove: (p: number, g: number, v: number, bytes: number, clip: number, decay: number, rate: number) => void
   readonly sumSquares: (a: number, bytes: number) => number
   readonly accumulate: (a: number, b: number, bytes: number) => void
   readonly pull: (g: number, p: number, p0: number, bytes: number, lambda: number) => void
