@@ -2,7 +2,7 @@
 import * as Schema from "effect/Schema"
 
 /** Kinds of the builtin stages' outputs. A user's own stage may name kinds of its own: a kind is any string. */
-export const BuiltinArtifactKind = Schema.Literals(["base", "rows", "report", "tokens", "model", "scores", "registration"])
+export const BuiltinArtifactKind = Schema.Literals(["base", "rows", "report", "tokens", "model", "log", "scores", "registration"])
 export type BuiltinArtifactKind = typeof BuiltinArtifactKind.Type
 
 /**

@@ -105,7 +105,14 @@ export const Saved = Schema.TaggedStruct("Saved", {
   bytes: Schema.Int,
   rows: Schema.optionalKey(Schema.Int)
 })
-export const Alert = Schema.TaggedStruct("Alert", { ...stage, kind: Schema.String, step: Schema.NullOr(Schema.Int), detail: Schema.String })
+/** Advice; `batch` is the file that keeps the step's rows: in the stage's log, in its checkpoint folder while it has no result. */
+export const Alert = Schema.TaggedStruct("Alert", {
+  ...stage,
+  kind: Schema.String,
+  step: Schema.NullOr(Schema.Int),
+  detail: Schema.String,
+  batch: Schema.optionalKey(Schema.String)
+})
 export const Resumed = Schema.TaggedStruct("Resumed", { ...stage, checkpoint: Schema.String, step: Schema.Int })
 export const Waiting = Schema.TaggedStruct("Waiting", { ...stage, key: Schema.String, owner: Schema.String })
 /** `producedBy` is the run that made a reused result; `metrics` the stage's final figures; times in milliseconds. */

@@ -16,6 +16,12 @@ export interface Progress {
   readonly first: { readonly done: number; readonly time: string }
 }
 
+export interface AlertView {
+  readonly kind: string
+  readonly step: number | null
+  readonly detail: string
+}
+
 export interface StageView {
   readonly id: string
   readonly kind: string
@@ -43,7 +49,8 @@ export interface StageView {
   readonly checkpoint: { readonly name: string; readonly step: number | null } | null
   /** Last lines of its log, oldest first, at most `logLength`. */
   readonly log: readonly string[]
-  readonly alerts: readonly string[]
+  /** Oldest first, at most `logLength`. */
+  readonly alerts: readonly AlertView[]
   readonly outputs: readonly OutputRecord[]
   /** Final figures. */
   readonly metrics: Values
@@ -179,7 +186,7 @@ const reduceStage = (stage: StageView, event: Extract<RunEvent, { readonly stage
     case "Saved":
       return event.what === "checkpoint" ? { ...stage, checkpoint: { name: event.name, step: stage.step } } : stage
     case "Alert":
-      return { ...stage, alerts: appended(stage.alerts, event.detail, logLength) }
+      return { ...stage, alerts: appended(stage.alerts, { kind: event.kind, step: event.step, detail: event.detail }, logLength) }
     case "Resumed":
       return { ...stage, resumedFrom: event.step }
     case "Waiting":

@@ -1,5 +1,6 @@
 // The live figures of a stage as one line: loss with its z-score, validation loss with its step, learning rate, gradient norm, speed, rest.
 import type { StageView } from "#src/domain/RunView.ts"
+import { zScore } from "#src/domain/zScore.ts"
 import { bytes, compact, duration, fixed, number } from "./format.ts"
 import type { Theme } from "./Theme.ts"
 
@@ -11,16 +12,6 @@ export const figures = {
   gradNorm: "gradNorm",
   speed: "tokensPerSecond"
 } as const
-
-/** How far the newest value lies from the mean of those before it, in standard deviations; undefined while there are few. */
-export const zScore = (history: readonly number[]): number | undefined => {
-  const before = history.slice(0, -1)
-  const last = history.at(-1)
-  if (last === undefined || before.length < 8) return undefined
-  const mean = before.reduce((sum, value) => sum + value, 0) / before.length
-  const deviation = Math.sqrt(before.reduce((sum, value) => sum + (value - mean) ** 2, 0) / before.length)
-  return deviation === 0 ? undefined : (last - mean) / deviation
-}
 
 /** Exponential moving average with weight 0.9 on the past, corrected for its short start as Adam's moments are. */
 export const smooth = (history: readonly number[]): number | undefined =>
@@ -40,7 +31,8 @@ export const remaining = (stage: StageView, now: string): number | undefined => 
 }
 
 const deviations = (theme: Theme, stage: StageView, name: string): string => {
-  const z = stage.live[name]?.value === null ? undefined : zScore(stage.history[name] ?? [])
+  const history = stage.history[name] ?? []
+  const z = stage.live[name]?.value === null ? undefined : zScore(history.slice(0, -1), history.at(-1) ?? 0)
   return z === undefined ? "" : ` (${z < 0 ? "" : "+"}${z.toFixed(1)}${theme.sigma})`
 }
 

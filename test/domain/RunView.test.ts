@@ -37,7 +37,7 @@ test("while it trains: position, newest figures with their steps, bounded histor
     resumedFrom: 20,
     checkpoint: { name: "step-80" },
     rss: 312_000_000,
-    alerts: ["step 61: gradNorm is not finite"]
+    alerts: [{ kind: "non-finite", step: 61, detail: "step 61: gradNorm is not finite" }]
   })
 })
 

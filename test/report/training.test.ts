@@ -1,7 +1,8 @@
 // The arithmetic behind a line of figures: z-scores, smoothing, time left.
 import { expect, test } from "vitest"
 import { runViewOf, type StageView } from "#src/domain/RunView.ts"
-import { position, remaining, smooth, zScore } from "#src/report/training.ts"
+import { zScore } from "#src/domain/zScore.ts"
+import { position, remaining, smooth } from "#src/report/training.ts"
 import { liveJournal } from "./journal.ts"
 
 const train = runViewOf(liveJournal).stages.find((stage) => stage.id === "train") as StageView
@@ -9,10 +10,10 @@ const train = runViewOf(liveJournal).stages.find((stage) => stage.id === "train"
 test("the z-score is that of the newest value among those before it; too few or all equal ones give none", () => {
   // 1 and 3 in turn: mean 2, standard deviation 1.
   const before = [1, 3, 1, 3, 1, 3, 1, 3]
-  expect(zScore([...before, 5])).toBeCloseTo(3, 12)
-  expect(zScore([...before, 1.5])).toBeCloseTo(-0.5, 12)
-  expect(zScore(before.slice(0, 8))).toBeUndefined()
-  expect(zScore([2, 2, 2, 2, 2, 2, 2, 2, 9])).toBeUndefined()
+  expect(zScore(before, 5)).toBeCloseTo(3, 12)
+  expect(zScore(before, 1.5)).toBeCloseTo(-0.5, 12)
+  expect(zScore(before.slice(0, 7), 1)).toBeUndefined()
+  expect(zScore([2, 2, 2, 2, 2, 2, 2, 2], 9)).toBeUndefined()
 })
 
 test("smoothing: one value is itself, a constant stays, two values weigh 0.9 to 1", () => {
