@@ -67,6 +67,7 @@ export const format = (
 /**
  * Fine-tunes the base on the tokens' train part; validates on their validation part where there is one. With `adapter` (another
  * train stage's, or adapterFolder(…)) training goes on from its tensors; its base must be this one, its options the method's.
+ * The log of all steps is the handle's `log`.
  */
 export const train = (
   inputs: {
@@ -75,12 +76,12 @@ export const train = (
     readonly adapter?: Ref<"model">
   },
   config: Config<typeof trainKind> = {}
-): Ref<"model"> =>
-  addStage<{ model: "model" }>(
-    trainKind,
-    { train: inputs.tokens.train, validation: inputs.tokens.validation, base: inputs.base, adapter: inputs.adapter },
-    config
-  )
+): Ref<"model"> & { readonly log: Ref<"log"> } => {
+  const { tokens, base, adapter } = inputs
+  const wires = { train: tokens.train, validation: tokens.validation, base, adapter }
+  const out = addStage<typeof trainKind.outputs>(trainKind, wires, config)
+  return { ...out.model, log: out.log }
+}
 
 /** Scores the model and the untouched base on the same tokens. */
 export const evaluate = (

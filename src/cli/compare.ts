@@ -1,4 +1,4 @@
-// `anneal compare <a> <b...>`: figures side by side, what differs in config and inputs, and the first stage that went another way.
+// `anneal compare <a> <b...>`: figures and losses side by side, what differs in config and inputs, and the first stage that went another way.
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -13,6 +13,7 @@ import { differences, flatten } from "./difference.ts"
 import * as flags from "./flags.ts"
 import { print, printJson } from "./output.ts"
 import { scoresOf } from "./scores.ts"
+import { compareLosses, comparedLosses, type Logs, logsOf, type LossComparison } from "./trainingLogs.ts"
 
 /** "stage.figure" -> value, of every stage. */
 const figures = (view: RunView): ReadonlyMap<string, number | null> =>
@@ -50,16 +51,18 @@ interface Comparison {
   readonly runs: readonly string[]
   readonly figures: ReadonlyMap<string, readonly (number | null | undefined)[]>
   readonly config: ReadonlyMap<string, readonly unknown[]>
+  readonly losses: ReadonlyMap<string, LossComparison>
   readonly firstDifference: string | null
 }
 
-const compared = (views: readonly RunView[]): Comparison => {
+const compared = (views: readonly RunView[], logs: readonly Logs[]): Comparison => {
   const values = views.map(figures)
   const names = [...new Set(values.flatMap((of) => [...of.keys()]))]
   return {
     runs: views.map((view) => view.run),
     figures: new Map(names.map((name) => [name, values.map((of) => of.get(name))])),
     config: differences(views.map((view) => flatten({ ...view.config, ...view.sources }))),
+    losses: compareLosses(logs),
     firstDifference: firstDifference(views)
   }
 }
@@ -88,6 +91,7 @@ const text = (found: Comparison, table: (table: Table) => string, wide: boolean)
   [
     table(figureTable(found)),
     "",
+    ...[...found.losses].flatMap(([stage, losses]) => [`${stage}: loss by step`, table(comparedLosses(found.runs, losses)), ""]),
     found.config.size === 0 ? "no config field differs" : table(configTable(found, wide)),
     "",
     found.firstDifference === null ? "all stages have the same keys" : `first stage that differs: ${found.firstDifference}`
@@ -108,6 +112,9 @@ const samplesText = (runs: readonly string[], shown: readonly Sample[], wide: bo
     .join("\n")
 }
 
+const lossJson = ({ steps, losses }: LossComparison, byRun: <T>(values: readonly T[]) => Readonly<Record<string, T | null>>) =>
+  steps.map((step, i) => ({ step, loss: byRun(losses.map((of) => of[i] ?? null)) }))
+
 const jsonOf = (found: Comparison, shown: readonly Sample[] | undefined) => {
   const byRun = <T>(values: readonly T[]): Readonly<Record<string, T | null>> =>
     Object.fromEntries(found.runs.map((run, index) => [run, values[index] ?? null]))
@@ -116,6 +123,9 @@ const jsonOf = (found: Comparison, shown: readonly Sample[] | undefined) => {
     metrics: Object.fromEntries([...found.figures].map(([name, values]) => [name, byRun(values)])),
     config: Object.fromEntries([...found.config].map(([path, values]) => [path, byRun(values)])),
     firstDifference: found.firstDifference,
+    ...(found.losses.size === 0
+      ? {}
+      : { losses: Object.fromEntries([...found.losses].map(([stage, of]) => [stage, lossJson(of, byRun)])) }),
     ...(shown === undefined ? {} : { samples: shown.map((sample) => ({ ...sample, answers: byRun(sample.answers) })) })
   }
 }
@@ -135,14 +145,14 @@ export const compareCommand = Command.make(
       throw new UsageError({ message: "compare needs two runs or more", hint: "anneal compare <run> <run>; names: anneal runs" })
     const workspace = openWorkspace(input.artifacts)
     const views = await Promise.all(input.runs.map((run) => openRun(workspace, run)))
-    const found = compared(views)
+    const found = compared(views, await Promise.all(views.map((view) => logsOf(workspace, view))))
     const shown = input.samples ? samples(workspace, views) : undefined
     if (input.json) return printJson(jsonOf(found, shown))
     print(text(found, input.md ? markdownTable : textTable, input.wide))
     if (shown !== undefined) print(samplesText(found.runs, shown, input.wide))
   })
 ).pipe(
-  Command.withDescription("Runs side by side: figures, changed config, the first stage that differs."),
+  Command.withDescription("Runs side by side: figures, the loss at the same steps, changed config, the first stage that differs."),
   Command.withExamples([
     { command: "anneal compare base-01 latest", description: "two runs" },
     { command: "anneal compare base-01 latest --samples", description: "with their answers to the same rows" }

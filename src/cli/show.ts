@@ -1,4 +1,4 @@
-// `anneal show <run>`: one run with its stages, figures, results and what was set.
+// `anneal show <run>`: one run with its stages, figures, results, what was set, what was unusual, and how the loss went.
 import * as Command from "effect/cli/Command"
 import type { RunView, StageView } from "#src/domain/RunView.ts"
 import { bytes, cut, duration, inline, number, short } from "#src/report/format.ts"
@@ -9,6 +9,7 @@ import { openRun, openWorkspace, outcomeOf } from "./context.ts"
 import * as flags from "./flags.ts"
 import { print, printJson, themeFor } from "./output.ts"
 import { runJson } from "./stageJson.ts"
+import { alertLines, type Logs, logsOf, lossTable } from "./trainingLogs.ts"
 
 const figures = (stage: StageView): string =>
   Object.entries(stage.metrics)
@@ -17,6 +18,8 @@ const figures = (stage: StageView): string =>
 
 const outputs = (stage: StageView, wide: boolean): string =>
   stage.outputs.map((output) => `${output.name} ${short(output.digest, wide ? 64 : 8)} (${bytes(output.bytes)})`).join(", ")
+
+const section = (lines: readonly string[]): readonly string[] => (lines.length === 0 ? [] : ["", ...lines])
 
 /** The run's first lines: name, pipeline, outcome, time, and what differs from the pipeline file. */
 const heading = (theme: Theme, view: RunView): readonly string[] => {
@@ -39,7 +42,7 @@ const heading = (theme: Theme, view: RunView): readonly string[] => {
   ]
 }
 
-const show = (theme: Theme, view: RunView, wide: boolean): string =>
+const show = (theme: Theme, view: RunView, logs: Logs, wide: boolean): string =>
   [
     ...heading(theme, view),
     "",
@@ -56,6 +59,8 @@ const show = (theme: Theme, view: RunView, wide: boolean): string =>
         wide ? (stage.summary ?? figures(stage)) : cut(stage.summary ?? figures(stage), 60)
       ])
     }),
+    ...section(view.stages.flatMap((stage) => alertLines(theme, stage, logs.get(stage.id)))),
+    ...[...logs].flatMap(([stage, log]) => ["", theme.paint("bold", `${stage}: loss by step`), textTable(lossTable(log))]),
     ...view.stages.flatMap((stage) => (stage.error === null ? [] : ["", `${stage.id}: ${stage.error.message}`]))
   ].join("\n")
 
@@ -63,12 +68,13 @@ export const showCommand = Command.make(
   "show",
   { run: flags.run, json: flags.json, wide: flags.wide, ascii: flags.ascii, artifacts: flags.artifacts },
   handler(async ({ run, json, wide, ascii, artifacts }) => {
-    const view = await openRun(openWorkspace(artifacts), run)
-    if (json) printJson(runJson(view))
-    else print(show(themeFor(process.stdout, ascii), view, wide))
+    const workspace = openWorkspace(artifacts)
+    const view = await openRun(workspace, run)
+    if (json) return printJson(runJson(view))
+    print(show(themeFor(process.stdout, ascii), view, await logsOf(workspace, view), wide))
   })
 ).pipe(
-  Command.withDescription("One run: outcome, stages, keys, outputs and figures."),
+  Command.withDescription("One run: outcome, stages, keys, outputs, figures, alerts, and the loss of a few steps."),
   Command.withExamples([
     { command: "anneal show latest", description: "the run that started last" },
     { command: "anneal show calm-ibis --json", description: "for scripts" }

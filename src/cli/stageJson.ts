@@ -19,6 +19,7 @@ export const stageJson = (stage: StageView) => ({
   outputs: stage.outputs,
   ...figuresJson(stage.metrics),
   summary: stage.summary,
+  alerts: stage.alerts,
   computeSeconds: stage.computeMs / 1000,
   writeSeconds: stage.writeMs / 1000,
   error: stage.error

@@ -1,4 +1,4 @@
-// Checkpoints of a training run: step-<n>/ with weights, moments and state. A folder is written aside, flushed and renamed,
+// Checkpoints of a training run: step-<n>/ with weights, optimizer state, the log of all steps, and the rest of the state. A folder is written aside, flushed and renamed,
 // so that it is whole or not there; each file's sha256 stands in state.json, so that a damaged one is found and skipped.
 import { createHash } from "node:crypto"
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
@@ -8,10 +8,11 @@ import { openTensorFile, readTensor, writeTensorFile } from "#src/models/weights
 import { faultPoint } from "./faults.ts"
 import { type FileRecord, isIntact, sealFile, sealFolder } from "./FileRecord.ts"
 import type { Trainable } from "./ParamStore.ts"
+import type { StepLog } from "./StepLog.ts"
 import { TrainState } from "./TrainState.ts"
 
 const Files = Schema.Record(Schema.String, Schema.Struct({ bytes: Schema.Int, sha256: Schema.String }))
-const Content = Schema.Struct({ version: Schema.Literal(1), state: TrainState, files: Files })
+const Content = Schema.Struct({ version: Schema.Literal(2), state: TrainState, files: Files })
 /** `sha256` is that of `content`, so that the state itself cannot be damaged unseen. */
 const Saved = Schema.Struct({ sha256: Schema.String, content: Schema.String })
 type Content = typeof Content.Type
@@ -19,7 +20,8 @@ type Content = typeof Content.Type
 const folderOf = (step: number): string => `step-${step}`
 const stateFile = "state.json"
 const weightsFile = "weights.safetensors"
-const momentsFile = "optimizer.safetensors"
+const optimizerFile = "optimizer.safetensors"
+const logFile = "log.f64"
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
 
@@ -30,11 +32,8 @@ interface NamedTensor {
 }
 const weightsOf = (trainables: readonly Trainable[]): readonly NamedTensor[] =>
   trainables.map(({ name, shape, p }) => ({ name, shape, data: p }))
-const momentsOf = (trainables: readonly Trainable[]): readonly NamedTensor[] =>
-  trainables.flatMap(({ name, shape, m, v }) => [
-    { name: `m.${name}`, shape, data: m },
-    { name: `v.${name}`, shape, data: v }
-  ])
+const optimizerOf = (trainables: readonly Trainable[]): readonly NamedTensor[] =>
+  trainables.flatMap(({ name, state }) => state.map(({ key, shape, data }) => ({ name: `${key}.${name}`, shape, data })))
 
 /** The checkpoints of one stage key: a folder of their own, so that one of another config is never taken. */
 export class Checkpoints {
@@ -48,16 +47,18 @@ export class Checkpoints {
   }
 
   /** Writes step-<state.step>; returns its name and size. @throws the file system's errors, and verifyLease's before the rename */
-  save(state: TrainState, trainables: readonly Trainable[]): { readonly name: string; readonly bytes: number } {
+  save(state: TrainState, trainables: readonly Trainable[], log: StepLog): { readonly name: string; readonly bytes: number } {
     const name = folderOf(state.step)
     const aside = join(this.#folder, `${name}.tmp`)
     rmSync(aside, { recursive: true, force: true })
     mkdirSync(aside)
     const weights = writeTensors(join(aside, weightsFile), weightsOf(trainables))
     faultPoint("between-checkpoint-files")
-    const moments = writeTensors(join(aside, momentsFile), momentsOf(trainables))
-    const files: Record<string, FileRecord> = { [weightsFile]: weights, [momentsFile]: moments }
-    const content = JSON.stringify({ version: 1, state, files } satisfies Content)
+    const optimizer = writeTensors(join(aside, optimizerFile), optimizerOf(trainables))
+    writeFileSync(join(aside, logFile), log.bytes())
+    const steps = sealFile(join(aside, logFile))
+    const files: Record<string, FileRecord> = { [weightsFile]: weights, [optimizerFile]: optimizer, [logFile]: steps }
+    const content = JSON.stringify({ version: 2, state, files } satisfies Content)
     writeFileSync(join(aside, stateFile), JSON.stringify({ sha256: sha256(content), content }), { flush: true })
     sealFolder(aside)
     faultPoint("before-rename")
@@ -67,22 +68,28 @@ export class Checkpoints {
     renameSync(aside, join(this.#folder, name))
     sealFolder(this.#folder)
     faultPoint("after-rename")
-    return { name, bytes: weights.bytes + moments.bytes + content.length }
+    return { name, bytes: weights.bytes + optimizer.bytes + steps.bytes + content.length }
   }
 
   /**
-   * Restores the newest checkpoint that is whole into `trainables`; with `needsBest` its best model must be whole too.
+   * Restores the newest checkpoint that is whole into `trainables` and `log`; with `needsBest` its best model must be whole too.
    * `skipped` is told of each damaged one. Undefined where there is none.
    */
-  restore(trainables: readonly Trainable[], needsBest: boolean, skipped: (name: string, why: string) => void): TrainState | undefined {
+  restore(
+    trainables: readonly Trainable[],
+    log: StepLog,
+    needsBest: boolean,
+    skipped: (name: string, why: string) => void
+  ): TrainState | undefined {
     for (const name of readdirSync(this.#folder).filter((name) => name.endsWith(".tmp")))
       rmSync(join(this.#folder, name), { recursive: true })
     for (const step of this.#steps()) {
       try {
-        const state = this.#verified(step, [weightsFile, momentsFile])
+        const state = this.#verified(step, [weightsFile, optimizerFile, logFile])
         if (needsBest && state.best !== null && state.best.step !== step) this.#verified(state.best.step, [weightsFile])
         readTensors(join(this.#folder, folderOf(step), weightsFile), weightsOf(trainables))
-        readTensors(join(this.#folder, folderOf(step), momentsFile), momentsOf(trainables))
+        readTensors(join(this.#folder, folderOf(step), optimizerFile), optimizerOf(trainables))
+        log.restore(readFileSync(join(this.#folder, folderOf(step), logFile)), step)
         return state
       } catch (error) {
         skipped(folderOf(step), error instanceof Error ? error.message : String(error))

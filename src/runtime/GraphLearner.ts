@@ -10,7 +10,7 @@ import type { ParamStore } from "./ParamStore.ts"
 import { RandomArrays } from "./RandomArrays.ts"
 import { isRandom, noRegularization, type Regularization } from "./regularize.ts"
 import { lossGraph, names } from "./TrainGraph.ts"
-import type { Learner } from "./Trainer.ts"
+import type { Learner } from "./Learner.ts"
 
 export interface LearnerOptions extends Omit<RunnerOptions, "parameters"> {
   readonly store: ParamStore

@@ -1,23 +1,26 @@
 // Everything of a training run besides weights and moments, as plain data: what a checkpoint's state.json holds. Random
 // numbers need no state of their own: they are functions of the seed and these counters.
 import * as Schema from "effect/Schema"
+import { TrainingAlert } from "#src/domain/TrainingLog.ts"
 
 const Validation = Schema.Struct({ step: Schema.Int, loss: Schema.Finite })
 
 export const TrainState = Schema.Struct({
-  /** Optimizer steps made; also the position in the data order, the schedule and the random streams. */
+  /** Optimizer steps, skipped ones included; also the position in the data order and the random streams. */
   step: Schema.Int,
   /** Trained tokens seen. */
   tokens: Schema.Int,
-  /** Sum over all steps of the step's loss. */
+  /** Sum over all steps that were made of the step's loss. */
   lossSum: Schema.Finite,
-  /** The same since the last log line, for its mean. */
-  window: Schema.Struct({ steps: Schema.Int, lossSum: Schema.Finite }),
+  /** Steps that changed nothing, because their numbers were not finite or they had no trained token. */
+  skipped: Schema.Int,
+  /** How many of them the last steps were, without one that was made between them. */
+  skippedInRow: Schema.Int,
   validations: Schema.Array(Validation),
   best: Schema.NullOr(Validation),
   /** Validations in a row without improvement. */
   misses: Schema.Int,
-  log: Schema.Array(Schema.Struct({ step: Schema.Int, values: Schema.Record(Schema.String, Schema.Finite) }))
+  alerts: Schema.Array(TrainingAlert)
 })
 export type TrainState = typeof TrainState.Type
 
@@ -25,11 +28,12 @@ export const initialState: TrainState = {
   step: 0,
   tokens: 0,
   lossSum: 0,
-  window: { steps: 0, lossSum: 0 },
+  skipped: 0,
+  skippedInRow: 0,
   validations: [],
   best: null,
   misses: 0,
-  log: []
+  alerts: []
 }
 
 export const afterStep = (state: TrainState, loss: number, tokens: number): TrainState => ({
@@ -37,15 +41,19 @@ export const afterStep = (state: TrainState, loss: number, tokens: number): Trai
   step: state.step + 1,
   tokens: state.tokens + tokens,
   lossSum: state.lossSum + loss,
-  window: { steps: state.window.steps + 1, lossSum: state.window.lossSum + loss }
+  skippedInRow: 0
 })
 
-/** A log line of finite values closes the window. */
-export const afterLog = (state: TrainState, values: Readonly<Record<string, number>>): TrainState => ({
+/** The step counts for the data order and the random streams, but neither for the schedule nor for the optimizer. */
+export const afterSkip = (state: TrainState): TrainState => ({
   ...state,
-  window: initialState.window,
-  log: [...state.log, { step: state.step, values }]
+  step: state.step + 1,
+  skipped: state.skipped + 1,
+  skippedInRow: state.skippedInRow + 1
 })
+
+/** Steps that changed the weights. */
+export const madeSteps = ({ step, skipped }: TrainState): number => step - skipped
 
 /**
  * The best loss is the lowest; patience counts validations that do not beat the best one before them by more than

@@ -5,6 +5,8 @@ import type { FullOptions, Method } from "#src/adapters/options.ts"
 import { adapterOf, configOf } from "#src/adapters/peft.ts"
 import { DataError } from "#src/domain/Errors.ts"
 import { nearest } from "#src/domain/nearest.ts"
+import { fitsPattern } from "#src/domain/pattern.ts"
+import type { Optimizer } from "#src/graph/optimizer.ts"
 import type { Model, Parameter, Weights } from "#src/models/Model.ts"
 import { quantizedWeights } from "#src/models/quantized.ts"
 import { freeze, type Frozen } from "./Frozen.ts"
@@ -32,8 +34,7 @@ export const tuningOf = (model: Model, method: Method, learningRate: number): Tu
 const fullTuning = ({ parameters, modelType }: Model, { trainable }: FullOptions): Tuning => {
   if (trainable === undefined) return { trainables: parameters, frozen: [] }
   const fits = (pattern: string, { name, alias }: Parameter): boolean => {
-    const expression = new RegExp(`^${pattern.replaceAll(/[\\^$.|?+()[\]{}]/g, "\\$&").replaceAll("*", ".*")}$`)
-    return expression.test(name) || (alias !== undefined && expression.test(alias))
+    return fitsPattern(pattern, name) || (alias !== undefined && fitsPattern(pattern, alias))
   }
   const lost = trainable.find((pattern) => !parameters.some((parameter) => fits(pattern, parameter)))
   if (lost !== undefined) {
@@ -71,12 +72,14 @@ export interface TuneOptions {
   readonly seed: number
   /** The adapter's tensors to begin with, instead of fresh ones. */
   readonly start?: Weights
+  /** Default: AdamW. */
+  readonly optimizer?: Optimizer
 }
 
 /** Reads the base's weights: those of baseOf. @throws DataError where weights in 4 bits would be trained */
-export const tune = (tuning: Tuning, weights: Weights, { accumulates, anchored, seed, start }: TuneOptions): Tuned => {
+export const tune = (tuning: Tuning, weights: Weights, { accumulates, anchored, seed, start, optimizer }: TuneOptions): Tuned => {
   refuseFourBit(tuning.trainables, weights)
-  const store = new ParamStore(tuning.trainables, accumulates, anchored)
+  const store = new ParamStore(tuning.trainables, accumulates, anchored, optimizer)
   const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights
   begin(store, initial)
   return { tuning, store, frozen: freeze(tuning.frozen, weights) }

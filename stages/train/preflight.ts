@@ -2,8 +2,11 @@
 import { type Arrangement, groupedByLength, packedRows, shuffled } from "#src/batching/arrange.ts"
 import { pickRows, rowCount, rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { DataError, DefinitionError } from "#src/domain/Errors.ts"
+import { nearest } from "#src/domain/nearest.ts"
+import { fitsPattern } from "#src/domain/pattern.ts"
 import { packedVirtualTokens } from "#src/runtime/TrainGraph.ts"
 import type { TokensTable } from "#src/store/tokens.ts"
+import { checkOptimization } from "./optimization.ts"
 import type { TrainConfig } from "./stage.ts"
 
 export interface Part {
@@ -68,6 +71,7 @@ export const arrange = (config: TrainConfig, rows: TokenRows, packLength: number
 
 /** @throws DefinitionError where options do not go together, or need a validation part and there is none */
 export const checkOptions = (config: TrainConfig, hasValidation: boolean): void => {
+  checkOptimization(config)
   if (config.packing && config.method.type === "promptTuning") throw packedVirtualTokens()
   if (config.packing && config.groupByLength)
     throw new DefinitionError({
@@ -90,4 +94,17 @@ export const checkOptions = (config: TrainConfig, hasValidation: boolean): void 
       hint: "wire the validation output of the format stage into train, or leave the option out"
     })
   }
+}
+
+/** @throws DefinitionError where a group of the options has a pattern that fits no tensor that is trained */
+export const checkGroups = ({ parameterGroups = [] }: TrainConfig, trainables: readonly { readonly name: string }[]): void => {
+  const names = trainables.map(({ name }) => name)
+  const lost = parameterGroups.flatMap(({ match }) => match).find((pattern) => !names.some((name) => fitsPattern(pattern, name)))
+  if (lost === undefined) return
+  const near = nearest(lost, names)
+  throw new DefinitionError({
+    message: `parameterGroups: no trained tensor fits "${lost}"`,
+    where: "train.parameterGroups",
+    hint: `${near === undefined ? "" : `did you mean ${near}? `}the trained tensors are named as ${names[0]}; * stands for any text`
+  })
 }

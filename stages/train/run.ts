@@ -13,12 +13,15 @@ import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { keepBatch } from "#src/runtime/keepBatch.ts"
 import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
 import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
+import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
+import { madeSteps } from "#src/runtime/TrainState.ts"
 import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
 import { checkRoom, dropoutNotes, lengthWarnings } from "./fit.ts"
-import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { beginFromText, tokensOfInit } from "./fromText.ts"
-import { arrange, checkedPart, checkOptions, packLengthOf } from "./preflight.ts"
+import { saveLog } from "./log.ts"
+import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
+import { arrange, checkedPart, checkGroups, checkOptions, packLengthOf } from "./preflight.ts"
 import { saveResult } from "./result.ts"
 import { executionOnly, type TrainConfig } from "./stage.ts"
 import { startFrom } from "./start.ts"
@@ -32,6 +35,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   checkOptions(config, inputs.validation !== undefined)
   const { model, weights } = await loadStart(inputs.base.path, config)
   const tuning = tuningOf(model, config.method, config.learningRate)
+  checkGroups(config, tuning.trainables)
   const start = inputs.adapter && (await startFrom(inputs.adapter, inputs.base, model, config))
   const initTokens = start === undefined ? await tokensOfInit(config.method, tuning.adapter, inputs.base.path) : undefined
   const table = await readTokens(inputs.train.path)
@@ -48,6 +52,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     accumulates: config.gradientAccumulationSteps > 1,
     anchored: config.l2ToBase > 0,
     seed: seedOf(config.method, config.seed),
+    optimizer: optimizerOf(config),
     ...(start === undefined ? {} : { start: start.weights })
   })
   if (initTokens !== undefined) await beginFromText(model, tuned, initTokens, context.threads)
@@ -85,6 +90,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const { digest, hub } = inputs.base
   const base: ModelInfo["base"] = { path: workspacePath(inputs.base.path), digest, ...(hub === undefined ? {} : { hub }) }
   await saveResult(folder, model, config.method, tuned.store, under, baseName(base))
+  await saveLog(context.output("log"), trained, context.checkpointDir)
   const kept = Object.fromEntries(Object.entries(config).filter(([name]) => !executionOnly.some((each) => each === name)))
   await completeModelFolder(folder, inputs.base.path, {
     version: 1,
@@ -103,7 +109,12 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     modelStep: trained.modelStep,
     metrics
   })
-  return { metrics: { ...metrics, steps: trained.state.step }, summary: summaryOf(trained, metrics) }
+  const { step, skipped } = trained.state
+  return {
+    rows: { log: step },
+    metrics: { ...metrics, steps: step, ...(skipped === 0 ? {} : { skippedSteps: skipped }) },
+    summary: summaryOf(trained, metrics)
+  }
 }
 
 /** The model and the weights that training starts from. */
@@ -120,15 +131,16 @@ const quantization = ({ method }: TrainConfig): Pick<ModelInfo, "quantization"> 
   return { quantization: { quantType, doubleQuant, blockSize } }
 }
 
-/** Mean loss over all steps (transformers' train_loss), and the validation loss of the resulting weights, where they were validated. */
+/** Mean loss over all steps that were made (transformers' train_loss), and the validation loss of the resulting weights, where they were validated. */
 const finalMetrics = ({ state, modelStep }: Trained): Readonly<Record<string, number>> => {
   const validated = state.validations.find(({ step }) => step === modelStep)
-  return { trainLoss: state.lossSum / state.step, ...(validated === undefined ? {} : { validationLoss: validated.loss }) }
+  return { trainLoss: state.lossSum / madeSteps(state), ...(validated === undefined ? {} : { validationLoss: validated.loss }) }
 }
 
 const summaryOf = ({ state, modelStep }: Trained, metrics: Readonly<Record<string, number>>): string => {
   const validation = metrics["validationLoss"]
-  const last = `${state.step} steps, mean loss ${(metrics["trainLoss"] as number).toFixed(4)}`
+  const skipped = state.skipped === 0 ? "" : `${state.skipped} of them skipped, `
+  const last = `${state.step} steps, ${skipped}mean loss ${(metrics["trainLoss"] as number).toFixed(4)}`
   return validation === undefined ? last : `${last}, validation loss ${validation.toFixed(4)} at step ${modelStep}`
 }
 

@@ -1,9 +1,10 @@
-// train: tokens + base model -> a fine-tuned model folder. Option names are transformers' and PEFT's in camelCase.
+// train: tokens + base model -> a fine-tuned model folder and the log of every step. Option names are transformers' and PEFT's in camelCase.
 import * as Schema from "effect/Schema"
 import { Method } from "#src/adapters/options.ts"
-import { Count, field, optional, Positive, PositiveInt, Seed } from "#src/domain/config.ts"
+import { field, optional, Positive, PositiveInt, Seed } from "#src/domain/config.ts"
 import { stageKind } from "#src/engine/define.ts"
 import { runtimeFacts } from "../facts.ts"
+import { optimizationFields } from "./optimization.ts"
 
 const NotNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 const DropoutShare = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.99 }))
@@ -29,27 +30,7 @@ export const TrainConfig = Schema.Struct({
   ),
   epochs: field(Positive, 3, "passes over the training rows; may be a fraction"),
   maxSteps: optional(PositiveInt, "optimizer steps; overrides epochs"),
-  learningRate: field(Positive, 5e-5, "peak learning rate"),
-  weightDecay: field(
-    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
-    0,
-    "decoupled weight decay of AdamW; norms and biases are left out"
-  ),
-  adamBeta1: field(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.9999 })), 0.9, "AdamW beta1"),
-  adamBeta2: field(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.999999 })), 0.999, "AdamW beta2"),
-  adamEpsilon: field(Positive, 1e-8, "AdamW epsilon"),
-  maxGradNorm: field(
-    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
-    1,
-    "gradients are scaled down to this global L2 norm; 0 turns clipping off"
-  ),
-  schedule: field(Schema.Literals(["linear", "cosine", "constant"]), "linear", "learning rate after warmup"),
-  warmupRatio: field(
-    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
-    0,
-    "share of the steps over which the rate rises from 0"
-  ),
-  warmupSteps: field(Count, 0, "steps of warmup; overrides warmupRatio when above 0"),
+  ...optimizationFields,
   attentionDropout: field(DropoutShare, 0, "share of the attention weights that are dropped while training"),
   residualDropout: field(DropoutShare, 0, "the same of what each attention and MLP block adds to the residual stream"),
   embeddingDropout: field(DropoutShare, 0, "the same of the embedded tokens"),
@@ -96,10 +77,10 @@ export const executionOnly = ["loggingSteps", "gradientCheckpointing"] as const
 
 export const trainKind = stageKind({
   kind: "train",
-  version: 1,
+  version: 2,
   config: TrainConfig,
   inputs: { train: "tokens", validation: "tokens?", base: "base", adapter: "model?" },
-  outputs: { model: "model" },
+  outputs: { model: "model", log: "log" },
   executionOnly,
   facts: (config: TrainConfig) => runtimeFacts(config),
   isolate: true,

@@ -29,7 +29,13 @@ test("run, run again, change the learning rate, compare, generate, export", asyn
   expect(changed.stderr).toContain("● train      started  why: train.learningRate 0.01 -> 0.001")
   const after = await outcomes("slower")
   expect(Object.keys(after).filter((id) => after[id] === "done")).toEqual(["train", "evaluate", "register"])
-  expect((await anneal("compare", "first", "slower")).stdout).toContain("first stage that differs: train")
+  const compared = (await anneal("compare", "first", "slower")).stdout
+  expect(compared).toContain("first stage that differs: train")
+  expect(compared).toMatch(/train: loss by step\nSTEP +first +slower\n +1 +[\d.]+ +[\d.]+\n +2 .*\n +3 .*\n +4 /)
+  // The log of a reused stage is shown too.
+  expect((await anneal("show", "again")).stdout).toMatch(
+    /train: loss by step\nSTEP +LOSS +VALIDATION +GRAD NORM +LEARNING RATE +TOKENS\n +1 +[\d.]+ +- +[\d.]+ +0.01 +\d+\n/
+  )
   expect((await anneal("compare", "first", "slower", "--samples")).stdout).toContain("asked ")
 
   const models = JSON.parse((await anneal("models", "tiny", "--json")).stdout) as { models: unknown }

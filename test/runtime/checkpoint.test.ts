@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { EnvironmentError } from "#src/domain/Errors.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
 import { ParamStore } from "#src/runtime/ParamStore.ts"
+import { StepLog } from "#src/runtime/StepLog.ts"
 import { afterStep, afterValidation, initialState, type TrainState } from "#src/runtime/TrainState.ts"
 
 let folder = ""
@@ -25,16 +26,23 @@ const newStore = (): ParamStore =>
   )
 const filled = (seed: number): ParamStore => {
   const store = newStore()
-  store.trainables.forEach(({ p, m, v }, i) =>
-    [p, m, v].forEach((array, k) => array.forEach((_, j) => (array[j] = Math.sin(seed + 10 * i + 3 * k + j))))
+  store.trainables.forEach(({ p, state }, i) =>
+    [p, ...state.map(({ data }) => data)].forEach((array, k) => array.forEach((_, j) => (array[j] = Math.sin(seed + 10 * i + 3 * k + j))))
   )
   return store
 }
+/** As many steps as the state has. */
+const logOf = ({ step }: TrainState): StepLog => {
+  const log = new StepLog()
+  for (let i = 0; i < step; i++) log.push({ loss: i / 3, gradNorm: Number.NaN, learningRate: 1 / (i + 1), tokens: i, relativeUpdate: 1e-3 })
+  return log
+}
+const save = (checkpoints: Checkpoints, state: TrainState, { trainables }: ParamStore) => checkpoints.save(state, trainables, logOf(state))
 const at = (step: number): TrainState => Array.from({ length: step }).reduce<TrainState>((state) => afterStep(state, 1.1, 3), initialState)
 const damaged: string[] = []
-const restore = (store: ParamStore, needsBest = false): TrainState | undefined => {
+const restore = (store: ParamStore, needsBest = false, log = new StepLog()): TrainState | undefined => {
   damaged.length = 0
-  return new Checkpoints(folder, owned).restore(store.trainables, needsBest, (name) => damaged.push(name))
+  return new Checkpoints(folder, owned).restore(store.trainables, log, needsBest, (name) => damaged.push(name))
 }
 const flip = (file: string): void => {
   const bytes = readFileSync(file)
@@ -46,13 +54,12 @@ const flip = (file: string): void => {
 test("weights, moments and state come back exactly", () => {
   const store = filled(1)
   const state = afterValidation(at(4), 0.1 + 0.2, 0)
-  new Checkpoints(folder, owned).save(state, store.trainables)
+  save(new Checkpoints(folder, owned), state, store)
   const fresh = newStore()
-  expect(restore(fresh)).toEqual(state)
-  fresh.trainables.forEach(({ p, m, v }, i) => {
-    const was = store.trainables[i]
-    expect([p, m, v]).toEqual([was?.p, was?.m, was?.v])
-  })
+  const log = new StepLog()
+  expect(restore(fresh, false, log)).toEqual(state)
+  expect(fresh.trainables).toEqual(store.trainables.map((was) => ({ ...was, g: new Float32Array(was.g.length) })))
+  expect(log.bytes()).toEqual(logOf(state).bytes())
 })
 
 test("an empty folder has nothing to resume", () => {
@@ -64,6 +71,7 @@ describe("a damaged newest checkpoint is skipped for the one before", () => {
     "a flipped bit in the weights": (newest) => flip(join(newest, "weights.safetensors")),
     "a flipped bit in the moments": (newest) => flip(join(newest, "optimizer.safetensors")),
     "a flipped bit in the state": (newest) => flip(join(newest, "state.json")),
+    "a flipped bit in the log": (newest) => flip(join(newest, "log.f64")),
     "moments cut short": (newest) => truncateSync(join(newest, "optimizer.safetensors"), 100),
     "weights missing": (newest) => rmSync(join(newest, "weights.safetensors")),
     "state missing": (newest) => rmSync(join(newest, "state.json")),
@@ -74,8 +82,8 @@ describe("a damaged newest checkpoint is skipped for the one before", () => {
   }
   test.each(Object.keys(damage))("%s", (name) => {
     const checkpoints = new Checkpoints(folder, owned)
-    checkpoints.save(at(1), filled(1).trainables)
-    checkpoints.save(at(2), filled(2).trainables)
+    save(checkpoints, at(1), filled(1))
+    save(checkpoints, at(2), filled(2))
     damage[name]?.(join(folder, "step-2"))
     const store = newStore()
     expect(restore(store)?.step).toBe(1)
@@ -85,7 +93,7 @@ describe("a damaged newest checkpoint is skipped for the one before", () => {
 })
 
 test("a half-written folder is not taken, and is cleared away", () => {
-  new Checkpoints(folder, owned).save(at(1), filled(1).trainables)
+  save(new Checkpoints(folder, owned), at(1), filled(1))
   cpSync(join(folder, "step-1"), join(folder, "step-2.tmp"), { recursive: true })
   expect(restore(newStore())?.step).toBe(1)
   expect(readdirSync(folder)).toEqual(["step-1"])
@@ -94,8 +102,8 @@ test("a half-written folder is not taken, and is cleared away", () => {
 test("a checkpoint whose best model is damaged is no use to a run that ends with the best model", () => {
   const checkpoints = new Checkpoints(folder, owned)
   const best = afterValidation(at(1), 2, 0)
-  checkpoints.save(best, filled(1).trainables)
-  checkpoints.save(afterStep(best, 1, 1), filled(2).trainables)
+  save(checkpoints, best, filled(1))
+  save(checkpoints, afterStep(best, 1, 1), filled(2))
   flip(join(folder, "step-1", "weights.safetensors"))
   expect(restore(newStore(), false)?.step).toBe(2)
   expect(restore(newStore(), true)).toBeUndefined()
@@ -106,7 +114,7 @@ test("a stale attempt writes nothing", () => {
   const stale = new Checkpoints(folder, () => {
     throw new EnvironmentError({ message: "another process has taken over this stage" })
   })
-  expect(() => stale.save(at(1), filled(1).trainables)).toThrow(/taken over/)
+  expect(() => save(stale, at(1), filled(1))).toThrow(/taken over/)
   expect(existsSync(join(folder, "step-1"))).toBe(false)
 })
 
@@ -119,7 +127,7 @@ test.each([
   [2, 9, [9, 7]]
 ])("limit %i with best %s keeps %j", (limit, best, kept) => {
   const checkpoints = new Checkpoints(folder, owned)
-  for (const step of [1, 3, 5, 7, 9]) checkpoints.save(at(step), filled(step).trainables)
+  for (const step of [1, 3, 5, 7, 9]) save(checkpoints, at(step), filled(step))
   checkpoints.prune(limit, best)
   expect(readdirSync(folder).sort()).toEqual(kept.map((step) => `step-${step}`).sort())
 })

@@ -74,6 +74,7 @@ describe.each(Object.keys(cases))("%s", (name) => {
     const store = new ParamStore(
       shapes.map((shape, i) => ({ name: `t${i}`, shape, decay: i % 2 === 0 })),
       false,
+      false,
       optimizer
     )
     store.trainables.forEach(({ p }, i) => p.set(numbers(p.length, i)))
@@ -99,7 +100,7 @@ describe.each(Object.keys(cases))("%s", (name) => {
       { name: "a", shape: [5, 3], decay: true },
       { name: "b", shape: [3], decay: true }
     ]
-    const store = new ParamStore(specs, false, optimizer)
+    const store = new ParamStore(specs, false, false, optimizer)
     const [a, b] = store.trainables
     a?.g.fill(1)
     b?.p.fill(2)
@@ -111,7 +112,7 @@ describe.each(Object.keys(cases))("%s", (name) => {
 
 test("a store holds the state that the optimizer needs, and no more", () => {
   const keys = (optimizer: Optimizer, shape: readonly number[]): readonly string[] =>
-    new ParamStore([{ name: "w", shape, decay: true }], false, optimizer).trainables[0]?.state.map(
+    new ParamStore([{ name: "w", shape, decay: true }], false, false, optimizer).trainables[0]?.state.map(
       ({ key, data }) => `${key} ${data.length}`
     ) ?? []
   expect(keys(optimizerDefaults.sgd, [3, 4])).toEqual([])

@@ -1,6 +1,6 @@
 // Early stopping counts as transformers does: per validation, against the best loss before it.
 import { describe, expect, test } from "vitest"
-import { afterLog, afterStep, afterValidation, initialState, isValidated, type TrainState } from "#src/runtime/TrainState.ts"
+import { afterSkip, afterStep, afterValidation, initialState, isValidated, madeSteps, type TrainState } from "#src/runtime/TrainState.ts"
 
 const validated = (losses: readonly number[], threshold: number): TrainState =>
   losses.reduce<TrainState>((state, loss) => afterValidation(afterStep(state, 1, 1), loss, threshold), initialState)
@@ -22,13 +22,9 @@ describe("validation", () => {
   })
 })
 
-test("the log's window restarts, the whole run's sums go on", () => {
-  const state = afterStep(afterLog(afterStep(afterStep(initialState, 2, 10), 4, 10), { loss: 3 }), 6, 10)
-  expect(state).toMatchObject({
-    step: 3,
-    tokens: 30,
-    lossSum: 12,
-    window: { steps: 1, lossSum: 6 },
-    log: [{ step: 2, values: { loss: 3 } }]
-  })
+test("a skipped step counts for the order of the rows, not for sums and steps made", () => {
+  const skipped = afterSkip(afterSkip(afterStep(initialState, 2, 10)))
+  expect(skipped).toMatchObject({ step: 3, tokens: 10, lossSum: 2, skipped: 2, skippedInRow: 2 })
+  expect(madeSteps(skipped)).toBe(1)
+  expect(afterStep(skipped, 4, 5)).toMatchObject({ step: 4, tokens: 15, lossSum: 6, skipped: 2, skippedInRow: 0 })
 })

@@ -7,9 +7,13 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { trainingOrder } from "#src/batching/order.ts"
 import { InterruptedError, TrainingError } from "#src/domain/Errors.ts"
 import type { StageEvent } from "#src/domain/RunEvent.ts"
+import { openTensorFile } from "#src/models/weights.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
+import { type Optimizer, optimizerDefaults } from "#src/graph/optimizer.ts"
 import { ParamStore } from "#src/runtime/ParamStore.ts"
-import { type Learner, runTraining, type Trained, type TrainerOptions } from "#src/runtime/Trainer.ts"
+import type { Learner } from "#src/runtime/Learner.ts"
+import { tensorRates } from "#src/runtime/rates.ts"
+import { runTraining, type Trained, type TrainerOptions } from "#src/runtime/Trainer.ts"
 
 let folder = ""
 beforeEach(() => {
@@ -21,13 +25,9 @@ const rows = 10
 const options: TrainerOptions = {
   learningRate: 0.05,
   weightDecay: 0.1,
-  adamBeta1: 0.9,
-  adamBeta2: 0.999,
-  adamEpsilon: 1e-8,
   maxGradNorm: 1,
   schedule: "cosine",
   warmupRatio: 0.1,
-  warmupSteps: 0,
   saveTotalLimit: 2,
   loadBestModelAtEnd: true,
   earlyStoppingThreshold: 0,
@@ -36,8 +36,12 @@ const options: TrainerOptions = {
 const order = trainingOrder({ rows, batchSize: 2, gradientAccumulationSteps: 2, epochs: 3, seed: 1 })
 
 /** Row r pulls the weights towards (sin r, cos r, r / 10); it has r % 3 + 1 trained tokens. `losses` are the validations' results. */
-const learner = (losses?: readonly number[], breaksAt = Infinity): Learner => {
-  const store = new ParamStore([{ name: "w", shape: [3], decay: true }], true)
+const learner = (
+  losses?: readonly number[],
+  breaks: (step: number) => boolean = () => false,
+  optimizer: Optimizer = optimizerDefaults.adamw
+): Learner => {
+  const store = new ParamStore([{ name: "w", shape: [3], decay: true }], true, false, optimizer)
   const { p, g } = store.trainables[0] as (typeof store.trainables)[number]
   const sizes = { lengths: new Int32Array(rows).fill(4), targets: Int32Array.from({ length: rows }, (_, r) => (r % 3) + 1) }
   let validations = 0
@@ -45,7 +49,7 @@ const learner = (losses?: readonly number[], breaksAt = Infinity): Learner => {
     store,
     sizes,
     gradients: (members, scale, step) => {
-      if (step >= breaksAt) return Promise.resolve(Number.NaN)
+      if (breaks(step)) return Promise.resolve(Number.NaN)
       g.fill(0)
       let loss = 0
       for (const r of members) {
@@ -153,6 +157,24 @@ describe("resume", () => {
     }
   })
 
+  const optimizers: readonly Optimizer[] = [
+    optimizerDefaults.lion,
+    optimizerDefaults.sgd,
+    { kind: "sgd", momentum: 0.9 },
+    optimizerDefaults.adafactor
+  ]
+  test.each(optimizers)("$kind, momentum $momentum: the same, from exactly the state that it keeps", async (optimizer) => {
+    const of = () => learner(undefined, undefined, optimizer)
+    const whole = await run(of())
+    rmSync(folder, { recursive: true })
+    expect((await run(of(), {}, 6)).error).toBeInstanceOf(InterruptedError)
+    const saved = openTensorFile(join(folder, "step-5", "optimizer.safetensors"))
+    const { trainables } = of().store
+    expect([...saved.keys()]).toEqual(trainables[0]?.state.map(({ key }) => `${key}.w`))
+    const second = await run(of())
+    expect([second.weights, second.trained?.state]).toEqual([whole.weights, whole.trained?.state])
+  })
+
   test("a finished run resumed from its last checkpoint does nothing again", async () => {
     const whole = await run(learner([]))
     const again = await run(learner([]))
@@ -162,7 +184,10 @@ describe("resume", () => {
 })
 
 test("a loss that is not a number fails, keeps the batch, and leaves weights and checkpoints alone", async () => {
-  const { error, kept, events } = await run(learner(undefined, 5), { saveSteps: 4 })
+  const { error, kept, events } = await run(
+    learner(undefined, (step) => step >= 5),
+    { saveSteps: 4 }
+  )
   expect(error).toBeInstanceOf(TrainingError)
   expect(String((error as TrainingError).where)).toBe("the batch is kept in 1-6")
   expect(kept).toEqual([order.group(5)[0]])
@@ -170,4 +195,117 @@ test("a loss that is not a number fails, keeps the batch, and leaves weights and
   expect(readdirSync(folder)).toEqual(["step-4"])
   const { trained } = await run(learner())
   expect(trained?.state.step).toBe(9)
+})
+
+describe("a step that is not finite is skipped where asked", () => {
+  const skipping = { onNonFinite: "skip" } as const
+
+  test("weights, optimizer and schedule stay as they were; the alert, the batch and the count are kept", async () => {
+    const { trained, kept, events } = await run(
+      learner(undefined, (step) => step === 2),
+      skipping
+    )
+    expect(trained?.state).toMatchObject({ step: 9, skipped: 1, skippedInRow: 0 })
+    expect(kept).toEqual([order.group(2)[0]])
+    const alert = { kind: "non-finite", step: 3, detail: "the loss of step 3 is NaN: the step is skipped; kept: 1-3", batch: "1-3" }
+    expect(trained?.state.alerts).toEqual([alert])
+    expect(events.filter(({ _tag }) => _tag === "Alert")).toEqual([{ _tag: "Alert", ...alert }])
+    // The step after it takes the rate that it would have had.
+    const rates = trained?.log.column("learningRate") ?? []
+    expect(rates[3]).toBe(rates[2])
+    expect(trained?.log.column("loss").map(Number.isNaN)).toEqual([false, false, true, ...new Array<boolean>(6).fill(false)])
+  })
+
+  test("a run of which the last step is skipped ends as one that never had it", async () => {
+    const eight = { ...order, totalSteps: 8 }
+    const schedule = { schedule: "constant" } as const
+    const { warmupRatio: _, ...constant } = options
+    const host = (name: string) => ({
+      checkpoints: new Checkpoints(join(folder, name), () => undefined),
+      emit: () => undefined,
+      stopRequested: () => false,
+      keepBatch: () => "kept"
+    })
+    const skipped = learner(undefined, (step) => step === 8)
+    const shorter = learner()
+    await runTraining({ ...constant, ...schedule, ...skipping }, order, skipped, host("a"))
+    await runTraining({ ...constant, ...schedule }, eight, shorter, host("b"))
+    expect(skipped.store.trainables).toEqual(shorter.store.trainables.map((t, i) => ({ ...t, g: skipped.store.trainables[i]?.g })))
+  })
+
+  test("a stop and a resume around it end in the same bytes, and tell the alert once", async () => {
+    const broken = () => learner([], (step) => step === 2 || step === 6)
+    const whole = await run(broken(), { ...skipping, evalSteps: 2 })
+    for (let stopAt = 2; stopAt <= 13; stopAt++) {
+      rmSync(folder, { recursive: true })
+      expect((await run(broken(), { ...skipping, evalSteps: 2 }, stopAt)).error).toBeInstanceOf(InterruptedError)
+      const second = await run(broken(), { ...skipping, evalSteps: 2 })
+      expect([stopAt, second.weights, second.trained?.state.step]).toEqual([stopAt, whole.weights, 9])
+      const told = (events: readonly StageEvent[]) => events.flatMap((event) => (event._tag === "Alert" ? [[event.kind, event.step]] : []))
+      expect(told(second.events)).toEqual(told(whole.events))
+    }
+  })
+
+  test("too many in a row fail", async () => {
+    const { error, trained } = await run(
+      learner(undefined, (step) => step >= 4),
+      { ...skipping, maxSkippedSteps: 3 }
+    )
+    expect(trained).toBeUndefined()
+    expect(error).toMatchObject({ message: "3 steps in a row were skipped, the last because the loss of step 7 is NaN" })
+    rmSync(folder, { recursive: true })
+    const all = await run(
+      learner(undefined, () => true),
+      skipping
+    )
+    expect(all.error).toMatchObject({ message: "all 9 steps were skipped" })
+  })
+
+  test("a gradient that is not finite is skipped too", async () => {
+    const who = learner()
+    const before = who.gradients
+    const inf = {
+      ...who,
+      gradients: async (m: readonly number[], scale: number, step: number) => {
+        const loss = await before(m, scale, step)
+        if (step === 1) who.store.trainables[0]?.g.fill(Infinity)
+        return loss
+      }
+    }
+    const { trained, weights } = await run(inf, skipping)
+    expect(trained?.state.alerts).toMatchObject([
+      { kind: "non-finite", detail: expect.stringContaining("the gradient norm of step 2 is Infinity") }
+    ])
+    expect(weights.every(Number.isFinite)).toBe(true)
+  })
+})
+
+test("a step without a trained token changes nothing and says so", async () => {
+  const who = learner()
+  for (const row of order.group(4).flat()) who.sizes.targets[row] = 0
+  const { trained } = await run(who, { loggingSteps: 1 })
+  expect(trained?.state.alerts.filter(({ step }) => step === 5)).toMatchObject([
+    { kind: "no-targets", detail: expect.stringContaining("step 5 has no trained token") }
+  ])
+  expect(trained?.log.get(4, "tokens")).toBe(0)
+})
+
+test("groups of tensors learn at rates of their own; a tensor's own factor gives way to them", () => {
+  const specs = [
+    { name: "layers.0.lora_A.weight", shape: [2], decay: true },
+    { name: "layers.0.lora_B.weight", shape: [2], decay: true, learningRateScale: 16 },
+    { name: "layers.1.lora_B.weight", shape: [2], decay: true, learningRateScale: 16 },
+    { name: "layers.0.norm", shape: [2], decay: false }
+  ]
+  const parameterGroups = [
+    { match: ["*.0.lora_B.*"], learningRate: 0.3, weightDecay: 0.5 },
+    { match: ["layers.0.*", "nothing"], learningRateScale: 2, weightDecay: 0.7 }
+  ]
+  const rates = tensorRates({ learningRate: 0.1, weightDecay: 0.01, parameterGroups }, specs)(0.05)
+  expect(specs.map((spec) => rates(spec))).toEqual([
+    { learningRate: 0.1, weightDecay: 0.7 },
+    { learningRate: expect.closeTo(0.15, 15) as number, weightDecay: 0.5 },
+    { learningRate: 0.8, weightDecay: 0.01 },
+    { learningRate: 0.1, weightDecay: 0 }
+  ])
 })

@@ -24,13 +24,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const constant: TrainerOptions = {
   learningRate: 1e-3,
   weightDecay: 0,
-  adamBeta1: 0.9,
-  adamBeta2: 0.999,
-  adamEpsilon: 1e-8,
   maxGradNorm: 1,
   schedule: "constant",
-  warmupRatio: 0,
-  warmupSteps: 0,
   saveTotalLimit: 1,
   loadBestModelAtEnd: false,
   earlyStoppingThreshold: 0,

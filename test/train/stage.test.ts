@@ -168,8 +168,14 @@ test("a weight that is not a number fails the stage at the first step, keeps the
   const task = taskIn(workspace, "nan", options)
   const events: StageEvent[] = []
   await expect(runHere(task, undefined, events)).rejects.toMatchObject({ _tag: "TrainingError", message: "the loss of step 1 is NaN" })
-  expect(events).toContainEqual({ _tag: "Alert", kind: "non-finite", step: 0, detail: "the loss of step 1 is NaN" })
-  const kept = JSON.parse(readFileSync(join(task.checkpointDir, "broken-batch-step-1.json"), "utf8")) as { rows: readonly { id: string }[] }
+  expect(events).toContainEqual({
+    _tag: "Alert",
+    kind: "non-finite",
+    step: 1,
+    detail: "the loss of step 1 is NaN; kept: batch-step-1.json",
+    batch: "batch-step-1.json"
+  })
+  const kept = JSON.parse(readFileSync(join(task.checkpointDir, "batch-step-1.json"), "utf8")) as { rows: readonly { id: string }[] }
   expect(kept.rows.length).toBe(4)
   expect(kept.rows[0]?.id).toMatch(/^row-\d+$/)
   expect(existsSync(join(task.workDir, "out", "model"))).toBe(false)

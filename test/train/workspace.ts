@@ -16,6 +16,7 @@ import { modelOf } from "#src/models/families.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
 import { saveModel } from "#src/models/save.ts"
 import { verifyLease } from "#src/store/Lease.ts"
+import { readTrainingLog, type TrainingLog } from "#src/store/trainingLog.ts"
 import { type TokensTable, writeTokens } from "#src/store/tokens.ts"
 import { outputPath } from "#src/store/Work.ts"
 import { run } from "#stages/train/run.ts"
@@ -172,3 +173,7 @@ export const weightsDigest = (task: StageTask<TrainConfig>): string => {
     .update(readFileSync(file as string))
     .digest("hex")
 }
+
+/** The log output of a task that was run. */
+export const trainingLog = async (task: StageTask<TrainConfig>): Promise<TrainingLog> =>
+  (await readTrainingLog(outputPath(task.workDir, "log"))) as TrainingLog

@@ -1,0 +1,17 @@
+// What the training loop trains with: gradients of rows and losses, whatever computes them.
+import type { RowSizes } from "#src/batching/rows.ts"
+import type { ParamStore } from "./ParamStore.ts"
+
+/** Computes losses and gradients of rows, by their numbers. */
+export interface Learner {
+  readonly store: ParamStore
+  readonly sizes: RowSizes
+  /** Fills the store's gradients with those of `scale` x (sum of the batch's losses); returns that sum, unscaled, in nats. */
+  readonly gradients: (members: readonly number[], scale: number, step: number) => Promise<number>
+  /** The validation part, where there is one: its batches, and the sum of one batch's losses. */
+  readonly validation?: {
+    readonly sizes: RowSizes
+    readonly batches: readonly (readonly number[])[]
+    readonly loss: (members: readonly number[]) => Promise<number>
+  }
+}

@@ -1,0 +1,59 @@
+// One optimizer step: the gradients of its micro-batches, clipping, the update. A step whose numbers are not finite, or that has
+// nothing to train, leaves everything as it was.
+import { clipFactor } from "#src/graph/optimizer/clip.ts"
+import { faultPoint } from "./faults.ts"
+import type { Learner } from "./Learner.ts"
+import type { Trainable } from "./ParamStore.ts"
+import type { RelativeUpdate } from "./RelativeUpdate.ts"
+import type { StepRecord } from "./StepLog.ts"
+import type { Rates } from "./updateTensor.ts"
+
+export interface StepPlan {
+  /** Number of the step among all, 0-based: the position in the data order and the random streams. */
+  readonly step: number
+  /** Micro-batches of row numbers. */
+  readonly group: readonly (readonly number[])[]
+  /** Steps made so far: skipped ones do not count for the optimizer. */
+  readonly made: number
+  readonly learningRate: number
+  readonly rates: (rate: number) => (trainable: Trainable) => Rates
+  readonly maxGradNorm: number
+  readonly l2ToBase?: number
+}
+
+export interface StepOutcome {
+  readonly record: StepRecord
+  /** Positions read. */
+  readonly positions: number
+  /** Why nothing was changed, and the rows that are to blame. */
+  readonly broken?: { readonly kind: "non-finite" | "no-targets"; readonly what: string; readonly members: readonly number[] }
+}
+
+/** Every micro-batch's gradient is scaled by 1 / N of the whole step, N = its trained tokens: the sum is token-exact. */
+export const optimizerStep = async (plan: StepPlan, learner: Learner, relative: RelativeUpdate): Promise<StepOutcome> => {
+  const { step, group, made, learningRate } = plan
+  const { store, sizes } = learner
+  const sum = (of: Int32Array): number => group.flat().reduce((total, row) => total + (of[row] as number), 0)
+  const [targets, positions] = [sum(sizes.targets), sum(sizes.lengths)]
+  const broken = (kind: "non-finite" | "no-targets", what: string, members: readonly number[], loss = Number.NaN): StepOutcome => ({
+    record: { loss, gradNorm: Number.NaN, learningRate, tokens: 0, relativeUpdate: Number.NaN },
+    positions,
+    broken: { kind, what, members }
+  })
+  if (targets === 0) return broken("no-targets", `step ${step + 1} has no trained token`, group.flat())
+  let nll = 0
+  for (const [micro, members] of group.entries()) {
+    const loss = await learner.gradients(members, 1 / targets, step)
+    if (!Number.isFinite(loss)) return broken("non-finite", `the loss of step ${step + 1} is ${loss}`, members)
+    nll += loss
+    store.accumulate(micro === 0)
+    if (micro === 0) faultPoint("mid-accumulation")
+  }
+  if (plan.l2ToBase !== undefined && plan.l2ToBase > 0) store.pull(plan.l2ToBase)
+  const gradNorm = store.gradNorm()
+  if (!Number.isFinite(gradNorm))
+    return broken("non-finite", `the gradient norm of step ${step + 1} is ${gradNorm}`, group.flat(), nll / targets)
+  relative.remember()
+  store.update(plan.rates(learningRate), made + 1, clipFactor(gradNorm, plan.maxGradNorm))
+  return { record: { loss: nll / targets, gradNorm, learningRate, tokens: targets, relativeUpdate: relative.measure() }, positions }
+}
