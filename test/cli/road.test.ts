@@ -38,6 +38,13 @@ test("run, run again, change the learning rate, compare, generate, export", asyn
   )
   expect((await anneal("compare", "first", "slower", "--samples")).stdout).toContain("asked ")
 
+  const still = ["optimizer=sgd", "learningRate=1e-12", "maxSteps=22"].flatMap((option) => ["--set", `train.${option}`])
+  const dead = /! train +20 steps in a row, up to step 20, changed the weights by less than 1e-9/
+  expect((await anneal("run", "road", "train", "--name", "still", "--ui", "plain", ...still)).stderr).toMatch(dead)
+  expect((await anneal("show", "still")).stdout).toContain("! train: 20 steps in a row, up to step 20")
+  expect((await anneal("run", "road", "train", "--name", "reused", ...still)).stderr).not.toMatch(dead)
+  expect((await anneal("show", "reused")).stdout).toContain("! train: 20 steps in a row, up to step 20")
+
   const models = JSON.parse((await anneal("models", "tiny", "--json")).stdout) as { models: unknown }
   expect(models.models).toMatchObject([
     { version: 1, aliases: [] },
