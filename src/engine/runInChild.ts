@@ -3,6 +3,7 @@ import { fork } from "node:child_process"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { FromChild, ToChild } from "#src/domain/ChildProtocol.ts"
+import { crashCause } from "#src/domain/crash.ts"
 import { AnnealError, BugError, CrashError, InterruptedError } from "#src/domain/Errors.ts"
 import type { StageResult } from "#src/domain/Pipeline.ts"
 import type { StageEvent } from "#src/domain/RunEvent.ts"
@@ -87,18 +88,10 @@ const outcomeOf = (
     new CrashError({
       message: signal === null ? `its process ended with exit code ${code} without a result` : `its process was killed by ${signal}`,
       where: `stage ${task.stage}`,
-      why: [crashCauses[signal ?? ""] ?? "", lines.length === 0 ? "it wrote nothing" : `it wrote last: ${lines.join(" | ")}`]
+      why: [crashCause(signal) ?? "", lines.length === 0 ? "it wrote nothing" : `it wrote last: ${lines.join(" | ")}`]
         .filter((text) => text !== "")
         .join("; "),
       hint: `read ${log.path}, then run the same command: it goes on from the last checkpoint`
     })
   )
-}
-
-const crashCauses: Readonly<Record<string, string>> = {
-  SIGKILL: "most likely the machine ran out of memory and the system ended it",
-  SIGABRT: "native code gave up, most likely out of memory",
-  SIGSEGV: "native code crashed",
-  SIGBUS: "native code crashed",
-  SIGILL: "native code uses instructions that this processor lacks"
 }

@@ -6,6 +6,8 @@ import type { ParamStore } from "./ParamStore.ts"
 export interface Learner {
   readonly store: ParamStore
   readonly sizes: RowSizes
+  /** Told of a step's micro-batches before gradients() is asked for each, in this order: others may compute them meanwhile. */
+  readonly begin?: (group: readonly (readonly number[])[], scale: number, step: number) => Promise<void>
   /** Fills the store's gradients with those of `scale` x (sum of the batch's losses); returns that sum, unscaled, in nats. */
   readonly gradients: (members: readonly number[], scale: number, step: number) => Promise<number>
   /** The validation part, where there is one: its batches, and the sum of one batch's losses. */

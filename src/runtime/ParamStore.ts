@@ -1,5 +1,6 @@
 // The trainable tensors with their gradients and the optimizer's state, and the arithmetic of one optimizer step over all of them.
 import { type Optimizer, optimizerDefaults, stateOf, type StateTensor } from "#src/graph/optimizer.ts"
+import { faultPoint } from "./faults.ts"
 import { type ArrayGroup, sharedGroups } from "./SharedArrays.ts"
 import { type Place, type Rates, scratchOf, updateTensor } from "./updateTensor.ts"
 
@@ -118,6 +119,9 @@ export class ParamStore {
 
   /** Optimizer step `t` (from 1) with the step's gradient scaled by `clip`; `ratesOf` gives each tensor's own rates. */
   update(ratesOf: (trainable: Trainable) => Rates, t: number, clip: number): void {
-    this.#slots.forEach(({ place }, i) => updateTensor(this.#optimizer, place, ratesOf(this.trainables[i] as Trainable), t, clip))
+    this.#slots.forEach(({ place }, i) => {
+      updateTensor(this.#optimizer, place, ratesOf(this.trainables[i] as Trainable), t, clip)
+      faultPoint("during-update")
+    })
   }
 }

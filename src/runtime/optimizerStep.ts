@@ -41,6 +41,7 @@ export const optimizerStep = async (plan: StepPlan, learner: Learner, relative: 
     broken: { kind, what, members }
   })
   if (targets === 0) return broken("no-targets", `step ${step + 1} has no trained token`, group.flat())
+  await learner.begin?.(group, 1 / targets, step)
   let nll = 0
   for (const [micro, members] of group.entries()) {
     const loss = await learner.gradients(members, 1 / targets, step)

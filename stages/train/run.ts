@@ -1,88 +1,32 @@
 // The train stage: checks, trains with ONNX graphs of its own, writes the model folder.
 import { isAbsolute, relative } from "node:path"
-import { trainingOrder } from "#src/batching/order.ts"
-import { rowSizes } from "#src/batching/rows.ts"
 import { baseName, type ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { StageResult } from "#src/domain/Pipeline.ts"
-import type { InputArtifact, StageContext } from "#src/domain/StageContext.ts"
-import { initialWeights } from "#src/models/initialWeights.ts"
-import { loadConfig, loadModel } from "#src/models/load.ts"
-import type { Model, Weights } from "#src/models/Model.ts"
+import type { StageContext } from "#src/domain/StageContext.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
-import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { keepBatch } from "#src/runtime/keepBatch.ts"
 import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
 import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
-import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
 import { madeSteps } from "#src/runtime/TrainState.ts"
-import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
-import { readTokens } from "#src/store/tokens.ts"
-import { checkRoom, dropoutNotes, lengthWarnings } from "./fit.ts"
-import { beginFromText, tokensOfInit } from "./fromText.ts"
 import { saveLog } from "./log.ts"
-import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
-import { arrange, checkedPart, checkGroups, checkOptions, packLengthOf } from "./preflight.ts"
+import { prepare, type TrainInputs } from "./prepare.ts"
 import { saveResult } from "./result.ts"
 import { executionOnly, type TrainConfig } from "./stage.ts"
-import { startFrom } from "./start.ts"
+import { startTeam, threadsOf, workersOf } from "./workers.ts"
 
 export const run = async (context: StageContext<TrainConfig>): Promise<StageResult> => {
   const { config, emit } = context
-  const inputs = context.inputs as Readonly<Record<"train" | "base", InputArtifact>> &
-    Partial<Record<"validation" | "adapter", InputArtifact>>
-  const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
-
-  checkOptions(config, inputs.validation !== undefined)
-  const { model, weights } = await loadStart(inputs.base.path, config)
-  const tuning = tuningOf(model, config.method, config.learningRate)
-  checkGroups(config, tuning.trainables)
-  const start = inputs.adapter && (await startFrom(inputs.adapter, inputs.base, model, config))
-  const initTokens = start === undefined ? await tokensOfInit(config.method, tuning.adapter, inputs.base.path) : undefined
-  const table = await readTokens(inputs.train.path)
-  const validationTable = inputs.validation && (await readTokens(inputs.validation.path))
-  checkRoom(model, tuning.adapter?.numVirtualTokens ?? 0, Math.max(table.meta.maxLength, validationTable?.meta.maxLength ?? 0))
-  const part = checkedPart("train", table, model.vocabSize)
-  const validation = validationTable && checkedPart("validation", validationTable, model.vocabSize)
-  if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
-  const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
-  for (const warning of lengthWarnings(model, longest)) say(warning, "warning")
-  for (const note of dropoutNotes(model, config)) say(note)
-  const under = start?.overBase(weights) ?? weights
-  const tuned = tune(tuning, baseOf(model, under, config.method), {
-    accumulates: config.gradientAccumulationSteps > 1,
-    anchored: config.l2ToBase > 0,
-    seed: seedOf(config.method, config.seed),
-    optimizer: optimizerOf(config),
-    ...(start === undefined ? {} : { start: start.weights })
-  })
-  if (initTokens !== undefined) await beginFromText(model, tuned, initTokens, context.threads)
-  const parameters = countParameters(tuned)
-  say(parameterLine(parameters))
-  const memory = frozenLine(tuned.frozen)
-  if (memory !== undefined) say(memory)
-
+  const inputs = context.inputs as unknown as TrainInputs
+  const workers = workersOf(config)
+  const { model, tuned, under, table, part, order, learner, parameters } = await prepare(context, threadsOf(context.threads, workers))
   const { rows, ids } = part
-  const packLength = config.packing ? packLengthOf(config, part) : undefined
-  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, rows, packLength) })
-  const learner = graphLearner({
-    ...tuned,
-    model,
-    batchSize: config.batchSize,
-    threads: context.threads,
-    seed: config.seed,
-    rows,
-    order,
-    regularization: config,
-    gradientCheckpointing: config.gradientCheckpointing,
-    ...(packLength === undefined ? {} : { packLength }),
-    ...(validation === undefined ? {} : { validation: validation.rows })
-  })
-  const trained = await runTraining(config, order, learner, {
+  const team = startTeam(context, learner, workers)
+  const trained = await runTraining(config, order, team.learner, {
     checkpoints: new Checkpoints(context.checkpointDir, context.verifyLease),
     emit,
     stopRequested: context.stopRequested,
     keepBatch: (step, members) => keepBatch(context.checkpointDir, step, ids, rows, members)
-  })
+  }).finally(team.end)
   await learner.release()
 
   const metrics = finalMetrics(trained)
@@ -115,13 +59,6 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
     metrics: { ...metrics, steps: step, ...(skipped === 0 ? {} : { skippedSteps: skipped }) },
     summary: summaryOf(trained, metrics)
   }
-}
-
-/** The model and the weights that training starts from. */
-const loadStart = async (folder: string, config: TrainConfig): Promise<{ readonly model: Model; readonly weights: Weights }> => {
-  if (config.initialWeights === "base") return loadModel(folder)
-  const model = await loadConfig(folder)
-  return { model, weights: initialWeights(model, config.seed) }
 }
 
 /** How the base was held, where the method says so. */

@@ -68,12 +68,17 @@ export const TrainConfig = Schema.Struct({
     false,
     "keep only the borders between layers and compute the rest again in the backward pass: less memory, about a third more time, the same result"
   ),
+  workers: field(
+    PositiveInt,
+    1,
+    "processes that share the micro-batches of each step, each with the frozen weights and a graph of its own; at most gradientAccumulationSteps of them; the result is the same to the byte"
+  ),
   loggingSteps: field(PositiveInt, 1, "report metrics every so many steps")
 })
 export type TrainConfig = typeof TrainConfig.Type
 
 /** Options that change no number: they stand in no key and in no result. */
-export const executionOnly = ["loggingSteps", "gradientCheckpointing"] as const
+export const executionOnly = ["loggingSteps", "gradientCheckpointing", "workers"] as const
 
 export const trainKind = stageKind({
   kind: "train",

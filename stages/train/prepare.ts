@@ -1,0 +1,85 @@
+// Everything of a training up to its first step: checks, weights, data order, graphs. The same in the stage's process and in each of its
+// replicas, so that an item's number says the same to all.
+import { trainingOrder } from "#src/batching/order.ts"
+import { rowSizes } from "#src/batching/rows.ts"
+import type { InputArtifact, StageContext } from "#src/domain/StageContext.ts"
+import { initialWeights } from "#src/models/initialWeights.ts"
+import { loadConfig, loadModel } from "#src/models/load.ts"
+import type { Model, Weights } from "#src/models/Model.ts"
+import { graphLearner } from "#src/runtime/GraphLearner.ts"
+import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
+import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
+import { readTokens } from "#src/store/tokens.ts"
+import { checkRoom, dropoutNotes, lengthWarnings } from "./fit.ts"
+import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
+import { beginFromText, tokensOfInit } from "./fromText.ts"
+import { arrange, checkedPart, checkGroups, checkOptions, packLengthOf } from "./preflight.ts"
+import type { TrainConfig } from "./stage.ts"
+import { startFrom } from "./start.ts"
+
+export interface TrainInputs {
+  readonly train: InputArtifact
+  readonly base: InputArtifact
+  readonly validation?: InputArtifact
+  readonly adapter?: InputArtifact
+}
+
+export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" | "inputs" | "emit">, threads: number) => {
+  const { config, emit } = context
+  const inputs = context.inputs as unknown as TrainInputs
+  const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
+
+  checkOptions(config, inputs.validation !== undefined)
+  const { model, weights } = await loadStart(inputs.base.path, config)
+  const tuning = tuningOf(model, config.method, config.learningRate)
+  checkGroups(config, tuning.trainables)
+  const start = inputs.adapter && (await startFrom(inputs.adapter, inputs.base, model, config))
+  const initTokens = start === undefined ? await tokensOfInit(config.method, tuning.adapter, inputs.base.path) : undefined
+  const table = await readTokens(inputs.train.path)
+  const validationTable = inputs.validation && (await readTokens(inputs.validation.path))
+  checkRoom(model, tuning.adapter?.numVirtualTokens ?? 0, Math.max(table.meta.maxLength, validationTable?.meta.maxLength ?? 0))
+  const part = checkedPart("train", table, model.vocabSize)
+  const validation = validationTable && checkedPart("validation", validationTable, model.vocabSize)
+  if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
+  const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
+  for (const warning of lengthWarnings(model, longest)) say(warning, "warning")
+  for (const note of dropoutNotes(model, config)) say(note)
+  const under = start?.overBase(weights) ?? weights
+  const tuned = tune(tuning, baseOf(model, under, config.method), {
+    accumulates: config.gradientAccumulationSteps > 1,
+    anchored: config.l2ToBase > 0,
+    seed: seedOf(config.method, config.seed),
+    optimizer: optimizerOf(config),
+    ...(start === undefined ? {} : { start: start.weights })
+  })
+  if (initTokens !== undefined) await beginFromText(model, tuned, initTokens, threads)
+  const parameters = countParameters(tuned)
+  say(parameterLine(parameters))
+  const memory = frozenLine(tuned.frozen)
+  if (memory !== undefined) say(memory)
+
+  const { rows, ids } = part
+  const packLength = config.packing ? packLengthOf(config, part) : undefined
+  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, rows, packLength) })
+  const learner = graphLearner({
+    ...tuned,
+    model,
+    batchSize: config.batchSize,
+    threads,
+    seed: config.seed,
+    rows,
+    order,
+    regularization: config,
+    gradientCheckpointing: config.gradientCheckpointing,
+    ...(packLength === undefined ? {} : { packLength }),
+    ...(validation === undefined ? {} : { validation: validation.rows })
+  })
+  return { model, under, tuned, table, part, order, learner, parameters }
+}
+
+/** The model and the weights that training starts from. */
+const loadStart = async (folder: string, config: TrainConfig): Promise<{ readonly model: Model; readonly weights: Weights }> => {
+  if (config.initialWeights === "base") return loadModel(folder)
+  const model = await loadConfig(folder)
+  return { model, weights: initialWeights(model, config.seed) }
+}
