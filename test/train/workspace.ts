@@ -2,7 +2,7 @@
 // either here or in its own process as the engine runs it.
 import { fork } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import * as Schema from "effect/Schema"
@@ -177,3 +177,12 @@ export const weightsDigest = (task: StageTask<TrainConfig>): string => {
 /** The log output of a task that was run. */
 export const trainingLog = async (task: StageTask<TrainConfig>): Promise<TrainingLog> =>
   (await readTrainingLog(outputPath(task.workDir, "log"))) as TrainingLog
+
+/** sha256 of everything that a task has put out, weights and log, files by name. */
+export const outputsDigest = (task: StageTask<TrainConfig>): string => {
+  const folder = join(task.workDir, "out")
+  const hash = createHash("sha256")
+  for (const name of (readdirSync(folder, { recursive: true, encoding: "utf8" }) as string[]).sort())
+    if (statSync(join(folder, name)).isFile()) hash.update(`${name}\n`).update(readFileSync(join(folder, name)))
+  return hash.digest("hex")
+}
