@@ -1,12 +1,13 @@
-// `npm run soak`: training killed at random moments, again and again, must end in the bytes of a run left alone.
-// ANNEAL_SOAK_SEED repeats a run's moments, ANNEAL_SOAK_ROUNDS sets how many runs there are (default 10).
+// `npm run soak`: training killed at random moments, again and again, must end in the bytes of a run left alone: weights and log.
+// ANNEAL_SOAK_SEED repeats a run's moments, ANNEAL_SOAK_KILLS says how many of them each method gets (default 20). Prints a table.
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { uniform } from "#src/domain/random.ts"
-import { makeWorkspace, runChild, runHere, taskIn, weightsDigest, type Workspace } from "../train/workspace.ts"
+import { type MethodName, methods } from "../train/methods.ts"
+import { makeWorkspace, outputsDigest, runChild, runHere, taskIn, type Workspace } from "../train/workspace.ts"
 
 const seed = Number(process.env["ANNEAL_SOAK_SEED"] ?? Date.now() % 2 ** 32)
-const rounds = Number(process.env["ANNEAL_SOAK_ROUNDS"] ?? 10)
-console.log(`soak: ANNEAL_SOAK_SEED=${seed} ANNEAL_SOAK_ROUNDS=${rounds}`)
+const wanted = Number(process.env["ANNEAL_SOAK_KILLS"] ?? 20)
+console.log(`soak: ANNEAL_SOAK_SEED=${seed} ANNEAL_SOAK_KILLS=${wanted}`)
 
 const options = {
   batchSize: 2,
@@ -17,32 +18,52 @@ const options = {
   saveSteps: 3,
   saveTotalLimit: 3
 } as const
-const methods = [{ type: "full" }, { type: "lora", r: 4, loraAlpha: 8, loraDropout: 0.1, targetModules: "all-linear" }] as const
+/** Milliseconds after a process's first event in which it is struck. */
+const reach = 1500
+
+const cases = [
+  ...(Object.keys(methods) as MethodName[]).map((name) => ({ name, method: name, workers: 1 })),
+  { name: "lora, 3 workers", method: "lora", workers: 3 } as const
+]
 
 let workspace: Workspace
+const table: string[] = ["| seed | method | kills | trainings | steps gone on from | equal |", "| --- | --- | --- | --- | --- | --- |"]
 beforeAll(async () => {
   workspace = await makeWorkspace()
 })
-afterAll(() => workspace.clear())
+afterAll(() => {
+  workspace.clear()
+  console.log(table.join("\n"))
+})
 
-test.each(methods)("$type", async (method) => {
-  const alone = taskIn(workspace, `${method.type}-alone`, { ...options, method })
+test.each(cases)("$name", async ({ name, method, workers }) => {
+  const config = { ...options, ...methods[method] }
+  const alone = taskIn(workspace, `${name}-alone`, config)
   await runHere(alone)
-  const expected = weightsDigest(alone)
-  for (let round = 0; round < rounds; round++) {
-    const task = taskIn(workspace, `${method.type}-${round}`, { ...options, method })
-    let kills = 0
-    for (let attempt = 0; ; attempt++) {
+  const expected = outputsDigest(alone)
+  const stream = cases.findIndex((each) => each.name === name)
+  let [kills, trainings, equal, moments] = [0, 0, 0, 0]
+  const resumed: number[] = []
+  while (kills < wanted) {
+    const task = taskIn(workspace, `${name}-${trainings}`, { ...config, workers })
+    for (;;) {
       // Counted from the first event, so that slow starts are not all that is struck.
-      const delay = 1500 * uniform(seed, round, attempt)
+      const delay = reach * uniform(seed, stream, moments++)
       let timer: NodeJS.Timeout | undefined
-      const { last } = await runChild(task, { onEvent: (_, child) => (timer ??= setTimeout(() => child.kill("SIGKILL"), delay)) })
+      const { last, events } = await runChild(task, {
+        onEvent: (_, child) => {
+          if (kills < wanted) timer ??= setTimeout(() => child.kill("SIGKILL"), delay)
+        }
+      })
       clearTimeout(timer)
+      for (const event of events) if (event._tag === "Resumed") resumed.push(event.step)
       if (last?.type === "done") break
       expect(last).toBeUndefined()
       kills++
     }
-    console.log(`${method.type} round ${round}: killed ${kills} times`)
-    expect(weightsDigest(task)).toBe(expected)
+    trainings++
+    if (outputsDigest(task) === expected) equal++
   }
+  table.push(`| ${seed} | ${name} | ${kills} | ${trainings} | ${resumed.join(" ")} | ${equal} of ${trainings} |`)
+  expect(equal).toBe(trainings)
 })
