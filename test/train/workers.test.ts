@@ -37,8 +37,8 @@ describe.each([
     expect(figures(expected).length).toBeGreaterThan(5)
     for (const workers of counts) {
       const task = taskIn(workspace, `${name}-${workers}`, { ...config, workers })
-      const { events, last } = await runChild(task)
-      expect(last).toMatchObject({ type: "done" })
+      const events: StageEvent[] = []
+      await runHere(task, undefined, events)
       expect(figures(events)).toEqual(figures(expected))
       expect(outputsDigest(task)).toBe(outputsDigest(alone))
     }
@@ -109,18 +109,23 @@ describe("a process that dies", () => {
     expect(last).toMatchObject({ type: "failed", error: { _tag: "DataError", message: expect.stringContaining("train.arrow") } })
   })
 
-  test.each(["SIGKILL", "disconnect"] as const)("the stage's process by %s: no replica stays", async (way) => {
-    const task = taskIn(workspace, `parent-${way}`, { ...config, epochs: 400, saveSteps: 10_000 })
+  test.each([
+    ["killed after a step", "Progress", "SIGKILL"],
+    ["killed while its replicas start", "Log", "SIGKILL"],
+    ["left alone by the engine", "Progress", null]
+  ] as const)("the stage's process %s: no replica stays", async (name, moment, expected) => {
+    const task = taskIn(workspace, name, { ...config, epochs: 400, saveSteps: 10_000 })
     let replicas: readonly number[] = []
     const { signal } = await runChild(task, {
       onEvent: (event, child) => {
-        if (event._tag !== "Progress" || replicas.length > 0) return
+        if (event._tag !== moment || replicas.length > 0) return
+        if (event._tag === "Log" && !event.text.includes("processes share")) return
         replicas = childrenOf(child.pid as number)
-        if (way === "SIGKILL") child.kill("SIGKILL")
-        else child.disconnect()
+        if (expected === null) child.disconnect()
+        else child.kill(expected)
       }
     })
-    expect(signal).toBe(way === "SIGKILL" ? "SIGKILL" : null)
+    expect(signal).toBe(expected)
     expect(replicas.length).toBe(2)
     await gone(replicas)
   })
