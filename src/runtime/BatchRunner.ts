@@ -3,13 +3,16 @@ import { type Batch, emptyBatch, fillBatch } from "#src/batching/batch.ts"
 import type { Place } from "#src/batching/place.ts"
 import type { RowSizes, TokenRows } from "#src/batching/rows.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
-import { encodeModel } from "#src/graph/onnx/encode.ts"
+import type { Target } from "#src/graph/onnx/Lowering.ts"
 import type { Model } from "#src/models/Model.ts"
 import type { Frozen } from "./Frozen.ts"
 import type { RandomArrays } from "./RandomArrays.ts"
 import type { RandomInput, Regularization } from "./regularize.ts"
-import { type Feeds, Session } from "./Session.ts"
-import { lossGraph, names } from "./TrainGraph.ts"
+import { openSession } from "./openSession.ts"
+import type { DeviceFeeds, Session } from "./Session.ts"
+import type { Store } from "./Store.ts"
+import { lossGraph } from "./TrainGraph.ts"
+import { names } from "./trainNames.ts"
 import type { Tuning } from "./Tuning.ts"
 
 export interface RunnerOptions {
@@ -19,8 +22,12 @@ export interface RunnerOptions {
   /** Rows beside each other; a batch with fewer is padded with rows that do not count. */
   readonly batchSize: number
   readonly threads: number
-  /** The arrays of trained and frozen tensors by input name: read in place, so that later changes are seen. */
-  readonly parameters: Feeds
+  /** Default: cpu. */
+  readonly device?: Target
+  /** Holds the trained tensors. */
+  readonly store: Store
+  /** The frozen tensors by input name. */
+  readonly frozenFeeds: DeviceFeeds
 }
 
 /** What a graph that computes gradients has besides. */
@@ -33,18 +40,18 @@ export interface TrainingRunner {
   readonly random: RandomArrays
 }
 
-/** Of one run of a graph that computes gradients: those of `scale` times the loss fill `gradients`, by output name. */
+/** Of one run of a graph that computes gradients: the store takes those of `scale` times the loss. */
 export interface TrainingRun {
   readonly scale: number
   readonly step: number
-  readonly gradients: Feeds
 }
 
 export class BatchRunner {
   readonly #session: Session
   readonly #shape: BatchShape
   readonly #batch: Batch
-  readonly #feeds: Feeds
+  readonly #feeds: DeviceFeeds
+  readonly #store: Store
   readonly #fill: (places: readonly Place[], step: number) => void
   readonly #nll = new Float32Array(1)
   readonly #scale = new Float32Array(1)
@@ -58,10 +65,11 @@ export class BatchRunner {
   ) {
     this.#session = session
     this.#shape = shape
+    this.#store = options.store
     this.#batch = emptyBatch(options.batchSize, shape)
     this.#fill = (places, step) => training?.random.fill(inputs, shape, places, step)
     this.#feeds = {
-      ...options.parameters,
+      ...options.frozenFeeds,
       ...training?.random.feeds(inputs),
       [names.ids]: this.#batch.ids,
       [names.positions]: this.#batch.positions,
@@ -74,14 +82,14 @@ export class BatchRunner {
 
   /** With `training` the graph computes gradients too. */
   static async create(options: RunnerOptions, shape: BatchShape, training?: TrainingRunner): Promise<BatchRunner> {
-    const { model, batchSize, threads } = options
+    const { model, batchSize } = options
     const { graph, random } = lossGraph(model, options, batchSize, shape, {
       training: training !== undefined,
       packed: training?.packed ?? false,
       regularization: training?.regularization,
       gradientCheckpointing: training?.gradientCheckpointing ?? false
     })
-    const session = await Session.create(encodeModel(graph), { threads })
+    const session = await openSession(graph, { ...options, resident: training === undefined ? [] : options.store.resident })
     return new BatchRunner(session, options, shape, training, random)
   }
 
@@ -90,7 +98,9 @@ export class BatchRunner {
     fillBatch(this.#batch, rows, sizes, places, this.#shape)
     this.#fill(places, run?.step ?? 0)
     this.#scale[0] = run?.scale ?? 1
-    await this.#session.run(this.#feeds, { ...run?.gradients, [names.nll]: this.#nll })
+    const feeds = { ...this.#feeds, ...this.#store.parameters() }
+    if (run === undefined) await this.#session.run(feeds, { [names.nll]: this.#nll })
+    else await this.#store.fill(this.#session, feeds, this.#nll)
     return this.#nll[0] as number
   }
 

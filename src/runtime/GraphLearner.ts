@@ -4,16 +4,15 @@ import type { Order } from "#src/batching/order.ts"
 import { packed, type Place, sideBySide } from "#src/batching/place.ts"
 import { rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
-import { BatchRunner, type RunnerOptions } from "./BatchRunner.ts"
-import { frozenFeeds } from "./Frozen.ts"
-import type { ParamStore } from "./ParamStore.ts"
+import { BatchRunner, type RunnerOptions, type TrainingRunner } from "./BatchRunner.ts"
+import { DeviceCopies } from "./DeviceCopies.ts"
 import { RandomArrays } from "./RandomArrays.ts"
 import { isRandom, noRegularization, type Regularization } from "./regularize.ts"
-import { lossGraph, names } from "./TrainGraph.ts"
+import type { DeviceFeeds } from "./Session.ts"
+import { lossGraph } from "./TrainGraph.ts"
 import type { Learner } from "./Learner.ts"
 
-export interface LearnerOptions extends Omit<RunnerOptions, "parameters"> {
-  readonly store: ParamStore
+export interface LearnerOptions extends Omit<RunnerOptions, "frozenFeeds"> {
   readonly rows: TokenRows
   readonly validation?: TokenRows
   /** What will be trained: its batches decide the shapes. */
@@ -39,8 +38,10 @@ const validationShapes = 2
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const { model, tuning, batchSize, seed, store, rows, order, validation, packLength, regularization = noRegularization } = options
   const { gradientCheckpointing = false } = options
-  const parameters = { ...frozenFeeds(options.frozen), ...Object.fromEntries(store.trainables.map(({ name, p }) => [name, p])) }
-  const gradients = Object.fromEntries(store.trainables.map(({ name, g }) => [names.gradient(name), g]))
+  const copies = new DeviceCopies(options)
+  let frozen: Promise<DeviceFeeds> | undefined
+  const runner = async (...of: [BatchShape, TrainingRunner?]): Promise<BatchRunner> =>
+    BatchRunner.create({ ...options, frozenFeeds: await (frozen ??= copies.feeds(options.frozen)) }, ...of)
   const sizes = rowSizes(rows)
   const place = (members: readonly number[]): readonly Place[] =>
     packLength === undefined ? sideBySide(members) : packed(sizes, members, packLength)
@@ -52,8 +53,8 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const draws = isRandom(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
   const inputs = draws ? shapes.flatMap((shape) => lossGraph(model, options, batchSize, shape, { training: false, ...kind }).random) : []
   const random = new RandomArrays({ seed, rows, sizes, batchSize }, inputs)
-  const trainers = lazily((shape: BatchShape) => BatchRunner.create({ ...options, parameters }, shape, { ...kind, random }))
-  const readers = lazily((shape: BatchShape) => BatchRunner.create({ ...options, parameters }, shape))
+  const trainers = lazily((shape: BatchShape) => runner(shape, { ...kind, random }))
+  const readers = lazily((shape: BatchShape) => runner(shape))
   return {
     store,
     sizes,
@@ -61,15 +62,15 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
       const places = place(members)
       const needs = batchNeeds(sizes, places)
       if (needs.targets === 0) {
-        for (const { g } of store.trainables) g.fill(0)
+        await store.clear()
         return 0
       }
-      const runner = await trainers.get(shapeOf(shapes, needs))
-      return runner.run(rows, sizes, places, { scale, step, gradients })
+      return (await trainers.get(shapeOf(shapes, needs))).run(rows, sizes, places, { scale, step })
     },
     ...(validation === undefined ? {} : { validation: validationOf(batchSize, positions, validation, readers.get) }),
     release: async () => {
       for (const runner of [...trainers.made(), ...readers.made()]) await (await runner).release()
+      await copies.release()
     }
   }
 }

@@ -1,10 +1,10 @@
 // What the training loop trains with: gradients of rows and losses, whatever computes them.
 import type { RowSizes } from "#src/batching/rows.ts"
-import type { ParamStore } from "./ParamStore.ts"
+import type { Store } from "./Store.ts"
 
 /** Computes losses and gradients of rows, by their numbers. */
 export interface Learner {
-  readonly store: ParamStore
+  readonly store: Store
   readonly sizes: RowSizes
   /** Told of a step's micro-batches before gradients() is asked for each, in this order: others may compute them meanwhile. */
   readonly begin?: (group: readonly (readonly number[])[], scale: number, step: number) => Promise<void>

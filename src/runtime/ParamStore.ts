@@ -1,7 +1,10 @@
 // The trainable tensors with their gradients and the optimizer's state, and the arithmetic of one optimizer step over all of them.
 import { type Optimizer, optimizerDefaults, stateOf, type StateTensor } from "#src/graph/optimizer.ts"
 import { faultPoint } from "./faults.ts"
+import { RelativeUpdate } from "./RelativeUpdate.ts"
+import type { DeviceFeeds, Feeds, Session } from "./Session.ts"
 import { type ArrayGroup, sharedGroups } from "./SharedArrays.ts"
+import { names } from "./trainNames.ts"
 import { type Place, type Rates, scratchOf, updateTensor } from "./updateTensor.ts"
 
 export interface TrainableSpec {
@@ -45,9 +48,12 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) =
  * micro-batches, 4 for the initial weight, and the optimizer's: adamw 8, lion and sgd with momentum 4, sgd 0, adafactor next to none.
  */
 export class ParamStore {
+  /** Outputs of a training graph that stay on a device: none. */
+  readonly resident: readonly string[] = []
   readonly trainables: readonly Trainable[]
   readonly #slots: readonly Slot[]
   readonly #optimizer: Optimizer
+  readonly #relative: RelativeUpdate
 
   /**
    * `accumulates`: whether a step sums the gradients of several micro-batches; `anchored`: whether initial weights are kept.
@@ -70,6 +76,7 @@ export class ParamStore {
       const state = (states[i] as readonly StateTensor[]).map((tensor, k) => ({ ...tensor, data: arrays[fixed + k] as Float32Array }))
       return { ...spec, p, g, state }
     })
+    this.#relative = new RelativeUpdate(this.trainables)
     this.#slots = groups.map(({ kernels, addresses, arrays, bytes }, i) => {
       const side = (at: number): Side => ({ data: arrays[at] as Float32Array, address: addresses[at] as number })
       const [p, gradient] = addresses as [number, number]
@@ -89,6 +96,21 @@ export class ParamStore {
   /** Number of trained values. */
   get size(): number {
     return this.trainables.reduce((sum, { p }) => sum + p.length, 0)
+  }
+
+  /** The arrays themselves: a session that was fed with them sees later changes. */
+  parameters(): Feeds {
+    return Object.fromEntries(this.trainables.map(({ name, p }) => [name, p]))
+  }
+
+  /** The session fills the gradients' arrays. */
+  async fill(session: Session, feeds: DeviceFeeds, nll: Float32Array): Promise<void> {
+    const gradients = Object.fromEntries(this.trainables.map(({ name, g }) => [names.gradient(name), g]))
+    await session.run(feeds, { ...gradients, [names.nll]: nll })
+  }
+
+  clear(): void {
+    for (const { g } of this.trainables) g.fill(0)
   }
 
   /** Takes the micro-batch's gradients into the step's; `first` begins a step. */
@@ -117,11 +139,26 @@ export class ParamStore {
     return Math.sqrt(this.#slots.reduce((sum, { place }) => sum + place.kernels.sumSquares(place.g, place.bytes), 0))
   }
 
-  /** Optimizer step `t` (from 1) with the step's gradient scaled by `clip`; `ratesOf` gives each tensor's own rates. */
-  update(ratesOf: (trainable: Trainable) => Rates, t: number, clip: number): void {
+  /**
+   * Optimizer step `t` (from 1) with the step's gradient scaled by `clip`; `ratesOf` gives each tensor's own rates. Returns how much it
+   * changes the weights (RelativeUpdate.ts).
+   */
+  update(ratesOf: (trainable: Trainable) => Rates, t: number, clip: number): number {
+    this.#relative.remember()
     this.#slots.forEach(({ place }, i) => {
       updateTensor(this.#optimizer, place, ratesOf(this.trainables[i] as Trainable), t, clip)
       faultPoint("during-update")
     })
+    return this.#relative.measure()
   }
+
+  /** The initial weights, where they are kept. */
+  initial(): readonly Float32Array[] | undefined {
+    const kept = this.#slots.flatMap(({ anchor }) => (anchor === undefined ? [] : [anchor.data]))
+    return kept.length === 0 ? undefined : kept
+  }
+
+  /** Here is where steps need the state. */
+  toDevice(): void {}
+  toHost(): void {}
 }

@@ -1,12 +1,11 @@
 // How much a step changes the weights, over a few evenly spaced ones of each tensor: an exact figure would read all of them twice more.
-import type { Trainable } from "./ParamStore.ts"
 
 const samplesPerTensor = 256
 
 export class RelativeUpdate {
   readonly #samples: readonly { readonly p: Float32Array; readonly stride: number; readonly before: Float32Array }[]
 
-  constructor(trainables: readonly Trainable[]) {
+  constructor(trainables: readonly { readonly p: Float32Array }[]) {
     this.#samples = trainables.map(({ p }) => {
       const stride = Math.max(1, Math.floor(p.length / samplesPerTensor))
       return { p, stride, before: new Float32Array(Math.ceil(p.length / stride)) }

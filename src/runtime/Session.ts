@@ -3,11 +3,16 @@
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import { BugError, EnvironmentError } from "#src/domain/Errors.ts"
 import type { AnnealError } from "#src/domain/Errors.ts"
+import type { Target } from "#src/graph/onnx/Lowering.ts"
 import type { TypedArray } from "#src/graph/Type.ts"
 
 export interface SessionOptions {
   /** Threads of one op; results do not depend on it. */
   readonly threads: number
+  /** What the graph was lowered for. Default: cpu. */
+  readonly device?: Target
+  /** Outputs that stay in the device's memory. */
+  readonly resident?: readonly string[]
   /** Path prefix of a profile (JSON: node order and times), written on release. */
   readonly profile?: string
 }
@@ -16,6 +21,26 @@ export interface SessionOptions {
 export type Feeds = Readonly<Record<string, TypedArray>>
 
 type Arrays = Record<string, TypedArray>
+
+/** A tensor in the memory of a device: what one session leaves there, another one reads. Its memory is given back by `release` only. */
+export class Resident {
+  readonly #tensor: Tensor
+
+  constructor(tensor: Tensor) {
+    this.#tensor = tensor
+  }
+
+  get tensor(): Tensor {
+    return this.#tensor
+  }
+
+  release(): void {
+    this.#tensor.dispose()
+  }
+}
+
+/** Arrays of the host, and tensors that lie on the device. */
+export type DeviceFeeds = Readonly<Record<string, TypedArray | Resident>>
 
 /** The runtime's own error in one line, as one of ours. */
 const toError = (u: unknown, where: string): AnnealError => {
@@ -37,6 +62,9 @@ const slots = (metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap
       return [value.name, { type: value.type, shape: value.shape.map(Number) }]
     })
   )
+
+/** The library's names of what stays in a device's memory. */
+const deviceMemory = "gpu-buffer"
 
 /** A Tensor over the caller's memory. The constructor wants a Float16Array for float16 where the platform has one: the type is set after. */
 const view = (name: string, data: TypedArray, { type, shape }: Slot): Tensor => {
@@ -70,7 +98,7 @@ export class Session {
   static async create(model: Uint8Array, options: SessionOptions): Promise<Session> {
     try {
       const session = await InferenceSession.create(model, {
-        executionProviders: ["cpu"],
+        executionProviders: [options.device ?? "cpu"],
         graphOptimizationLevel: "disabled",
         executionMode: "sequential",
         enableMemPattern: false,
@@ -79,6 +107,9 @@ export class Session {
         // Errors are thrown; the native log would print them a second time.
         logSeverityLevel: 4,
         extra: { "session.disable_prepacking": "1" },
+        ...(options.resident === undefined
+          ? {}
+          : { preferredOutputLocation: Object.fromEntries(options.resident.map((name) => [name, deviceMemory])) }),
         ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile })
       })
       return new Session(session, options.profile !== undefined)
@@ -98,10 +129,8 @@ export class Session {
    * Runs the graph for the named outputs. Fetches are names, or arrays by name that are filled in place (the runtime also returns a copy
    * of each: it is dropped). Returns the arrays by name.
    */
-  async run(feeds: Feeds, fetches: readonly string[] | Readonly<Arrays>): Promise<Arrays> {
-    const tensors = Object.fromEntries(
-      Object.entries(feeds).map(([name, data]) => [name, view(name, data, this.#slot(this.#inputs, name))])
-    )
+  async run(feeds: DeviceFeeds, fetches: readonly string[] | Readonly<Arrays>): Promise<Arrays> {
+    const tensors = this.#tensors(feeds)
     if (isNames(fetches)) {
       const results = await this.#call(tensors, fetches)
       return Object.fromEntries(fetches.map((name) => [name, results[name]!.data as TypedArray]))
@@ -114,10 +143,30 @@ export class Session {
     return { ...fetches }
   }
 
+  /** Runs the graph for all its outputs: those that were made to stay on the device are tensors there, the others arrays. */
+  async runResident(feeds: DeviceFeeds): Promise<Record<string, TypedArray | Resident>> {
+    const results = await this.#call(this.#tensors(feeds), this.outputNames)
+    return Object.fromEntries(
+      Object.entries(results).map(([name, tensor]) => [
+        name,
+        tensor.location === deviceMemory ? new Resident(tensor as Tensor) : (tensor.data as TypedArray)
+      ])
+    )
+  }
+
   /** Frees the session's memory; writes the profile where one was asked for. */
   async release(): Promise<void> {
     if (this.#profiles) this.#session.endProfiling()
     await this.#session.release()
+  }
+
+  #tensors(feeds: DeviceFeeds): Record<string, Tensor> {
+    return Object.fromEntries(
+      Object.entries(feeds).map(([name, data]) => [
+        name,
+        data instanceof Resident ? data.tensor : view(name, data, this.#slot(this.#inputs, name))
+      ])
+    )
   }
 
   async #call(feeds: Record<string, Tensor>, fetches: readonly string[] | Record<string, Tensor>): Promise<InferenceSession.ReturnType> {

@@ -7,20 +7,8 @@ import type { Value } from "#src/graph/Value.ts"
 import type { Model } from "#src/models/Model.ts"
 import { frozenValues } from "./Frozen.ts"
 import { type RandomInput, randomized, type Regularization } from "./regularize.ts"
+import { names } from "./trainNames.ts"
 import type { Tuned } from "./Tuning.ts"
-
-/** Names of graph inputs and outputs besides the parameters' own. */
-export const names = {
-  ids: "input_ids",
-  positions: "positions",
-  within: "within",
-  segments: "segments",
-  targets: "targets",
-  weights: "weights",
-  scale: "scale",
-  nll: "nll",
-  gradient: (parameter: string): string => `gradient.${parameter}`
-}
 
 export interface GraphOptions {
   readonly training: boolean

@@ -13,7 +13,6 @@ import { faultPoint } from "./faults.ts"
 import type { Learner } from "./Learner.ts"
 import { optimizerStep, type StepOutcome } from "./optimizerStep.ts"
 import { tensorRates } from "./rates.ts"
-import { RelativeUpdate } from "./RelativeUpdate.ts"
 import { StepLog } from "./StepLog.ts"
 import { figuresAt, isReported, newMeter, tellHistory } from "./trainingFigures.ts"
 import { scheduleOf, type TrainerOptions } from "./TrainerOptions.ts"
@@ -55,20 +54,21 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
     emit({ _tag: "Alert", kind: "damaged-checkpoint", step: null, detail: `${name} is skipped: ${why}` })
   )
   if (restored !== undefined) tellHistory(restored, log, figures, emit)
+  await store.toDevice()
   const meter = newMeter()
-  const relative = new RelativeUpdate(store.trainables)
   let state = restored ?? initialState
   let savedStep = state.step
 
-  const save = (): void => {
+  const save = async (): Promise<void> => {
     if (savedStep === state.step) return
+    await store.toHost()
     const { name, bytes } = checkpoints.save(state, store.trainables, log)
     savedStep = state.step
     checkpoints.prune(options.saveTotalLimit, usesBest ? state.best?.step : undefined)
     emit({ _tag: "Saved", what: "checkpoint", name, digest: null, bytes })
   }
-  const stop = (): never => {
-    save()
+  const stop = async (): Promise<never> => {
+    await save()
     throw new InterruptedError({
       message:
         state.step === 0
@@ -107,16 +107,16 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
       emit({ _tag: "Metrics", step: state.step, values: { validationLoss: loss }, nonFinite: [] })
       for (const alert of validationAlerts(state.validations)) raise(alert)
       // Only a checkpoint can bring the best weights back.
-      if (usesBest && state.best?.step === state.step) save()
+      if (usesBest && state.best?.step === state.step) await save()
     }
-    if (options.saveSteps === undefined ? due : isDue(state.step, options.saveSteps, order)) save()
+    if (options.saveSteps === undefined ? due : isDue(state.step, options.saveSteps, order)) await save()
     if (state.step >= order.totalSteps || state.misses >= (options.earlyStoppingPatience ?? Infinity)) break
     if (host.stopRequested()) return stop()
 
     const group = order.group(state.step)
     const made = madeSteps(state)
     const plan = { ...options, step: state.step, group, made, learningRate: rateAt(schedule, made), rates }
-    const { record, positions, broken } = await optimizerStep(plan, learner, relative)
+    const { record, positions, broken } = await optimizerStep(plan, learner)
     log.push(record)
     meter.read(positions)
     if (broken === undefined) {
@@ -132,6 +132,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
   }
 
   if (madeSteps(state) === 0) throw diverged(`all ${state.step} steps were skipped`, "no step changed the weights")
+  await store.toHost()
   if (!usesBest || state.best === null || state.best.step === state.step) return { state, modelStep: state.step, log }
   checkpoints.restoreWeights(state.best.step, store.trainables)
   return { state, modelStep: state.best.step, log }

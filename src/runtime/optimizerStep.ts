@@ -4,7 +4,6 @@ import { clipFactor } from "#src/graph/optimizer/clip.ts"
 import { faultPoint } from "./faults.ts"
 import type { Learner } from "./Learner.ts"
 import type { Trainable } from "./ParamStore.ts"
-import type { RelativeUpdate } from "./RelativeUpdate.ts"
 import type { StepRecord } from "./StepLog.ts"
 import type { Rates } from "./updateTensor.ts"
 
@@ -30,7 +29,7 @@ export interface StepOutcome {
 }
 
 /** Every micro-batch's gradient is scaled by 1 / N of the whole step, N = its trained tokens: the sum is token-exact. */
-export const optimizerStep = async (plan: StepPlan, learner: Learner, relative: RelativeUpdate): Promise<StepOutcome> => {
+export const optimizerStep = async (plan: StepPlan, learner: Learner): Promise<StepOutcome> => {
   const { step, group, made, learningRate } = plan
   const { store, sizes } = learner
   const sum = (of: Int32Array): number => group.flat().reduce((total, row) => total + (of[row] as number), 0)
@@ -47,14 +46,13 @@ export const optimizerStep = async (plan: StepPlan, learner: Learner, relative: 
     const loss = await learner.gradients(members, 1 / targets, step)
     if (!Number.isFinite(loss)) return broken("non-finite", `the loss of step ${step + 1} is ${loss}`, members)
     nll += loss
-    store.accumulate(micro === 0)
+    await store.accumulate(micro === 0)
     if (micro === 0) faultPoint("mid-accumulation")
   }
-  if (plan.l2ToBase !== undefined && plan.l2ToBase > 0) store.pull(plan.l2ToBase)
-  const gradNorm = store.gradNorm()
+  if (plan.l2ToBase !== undefined && plan.l2ToBase > 0) await store.pull(plan.l2ToBase)
+  const gradNorm = await store.gradNorm()
   if (!Number.isFinite(gradNorm))
     return broken("non-finite", `the gradient norm of step ${step + 1} is ${gradNorm}`, group.flat(), nll / targets)
-  relative.remember()
-  store.update(plan.rates(learningRate), made + 1, clipFactor(gradNorm, plan.maxGradNorm))
-  return { record: { loss: nll / targets, gradNorm, learningRate, tokens: targets, relativeUpdate: relative.measure() }, positions }
+  const relativeUpdate = await store.update(plan.rates(learningRate), made + 1, clipFactor(gradNorm, plan.maxGradNorm))
+  return { record: { loss: nll / targets, gradNorm, learningRate, tokens: targets, relativeUpdate }, positions }
 }
