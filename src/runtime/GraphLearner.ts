@@ -71,6 +71,7 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
     release: async () => {
       for (const runner of [...trainers.made(), ...readers.made()]) await (await runner).release()
       await copies.release()
+      await store.release()
     }
   }
 }

@@ -161,4 +161,5 @@ export class ParamStore {
   /** Here is where steps need the state. */
   toDevice(): void {}
   toHost(): void {}
+  release(): void {}
 }

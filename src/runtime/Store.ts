@@ -34,4 +34,6 @@ export interface Store {
   readonly toDevice: () => Eventually
   /** Brings them to `trainables`. */
   readonly toHost: () => Eventually
+  /** Gives the device's memory back; `trainables` stay. */
+  readonly release: () => Eventually
 }

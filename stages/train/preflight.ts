@@ -7,6 +7,7 @@ import { fitsPattern } from "#src/domain/pattern.ts"
 import { packedVirtualTokens } from "#src/runtime/TrainGraph.ts"
 import type { TokensTable } from "#src/store/tokens.ts"
 import { checkOptimization } from "./optimization.ts"
+import { kindOf } from "../device.ts"
 import type { TrainConfig } from "./stage.ts"
 
 export interface Part {
@@ -79,6 +80,12 @@ export const checkOptions = (config: TrainConfig, hasValidation: boolean): void 
       where: "train.groupByLength",
       why: "packed rows are all about equally full: there is no padding left to save",
       hint: "leave groupByLength out"
+    })
+  if (config.workers > 1 && kindOf(config.device) !== "cpu")
+    throw new DefinitionError({
+      message: "workers share the cores of the CPU, but the device is another one",
+      where: "train.workers",
+      hint: 'leave workers out, or use device: "cpu"'
     })
   if (config.packLength !== undefined && !config.packing)
     throw new DefinitionError({

@@ -6,10 +6,13 @@ import type { InputArtifact, StageContext } from "#src/domain/StageContext.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
 import { loadConfig, loadModel } from "#src/models/load.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
+import { requireDevice } from "#src/runtime/Device.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
+import { ResidentStore } from "#src/runtime/ResidentStore.ts"
 import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
 import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
+import { kindOf } from "../device.ts"
 import { checkRoom, dropoutNotes, lengthWarnings } from "./fit.ts"
 import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { beginFromText, tokensOfInit } from "./fromText.ts"
@@ -30,6 +33,8 @@ export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" 
   const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
 
   checkOptions(config, inputs.validation !== undefined)
+  const device = kindOf(config.device)
+  await requireDevice(device)
   const { model, weights } = await loadStart(inputs.base.path, config)
   const tuning = tuningOf(model, config.method, config.learningRate)
   checkGroups(config, tuning.trainables)
@@ -45,11 +50,12 @@ export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" 
   for (const warning of lengthWarnings(model, longest)) say(warning, "warning")
   for (const note of dropoutNotes(model, config)) say(note)
   const under = start?.overBase(weights) ?? weights
+  const [accumulates, optimizer] = [config.gradientAccumulationSteps > 1, optimizerOf(config)]
   const tuned = tune(tuning, baseOf(model, under, config.method), {
-    accumulates: config.gradientAccumulationSteps > 1,
+    accumulates,
     anchored: config.l2ToBase > 0,
     seed: seedOf(config.method, config.seed),
-    optimizer: optimizerOf(config),
+    optimizer,
     ...(start === undefined ? {} : { start: start.weights })
   })
   if (initTokens !== undefined) await beginFromText(model, tuned, initTokens, threads)
@@ -61,8 +67,11 @@ export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" 
   const { rows, ids } = part
   const packLength = config.packing ? packLengthOf(config, part) : undefined
   const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, rows, packLength) })
+  const store = device === "cpu" ? tuned.store : new ResidentStore(tuned.store, { device, threads, accumulates, optimizer })
   const learner = graphLearner({
     ...tuned,
+    store,
+    device,
     model,
     batchSize: config.batchSize,
     threads,

@@ -8,6 +8,7 @@ import { keepBatch } from "#src/runtime/keepBatch.ts"
 import { completeModelFolder } from "#src/runtime/ModelFolder.ts"
 import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
 import { madeSteps } from "#src/runtime/TrainState.ts"
+import { kindOf } from "../device.ts"
 import { saveLog } from "./log.ts"
 import { prepare, type TrainInputs } from "./prepare.ts"
 import { saveResult } from "./result.ts"
@@ -35,7 +36,8 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const base: ModelInfo["base"] = { path: workspacePath(inputs.base.path), digest, ...(hub === undefined ? {} : { hub }) }
   await saveResult(folder, model, config.method, tuned.store, under, baseName(base))
   await saveLog(context.output("log"), trained, context.checkpointDir)
-  const kept = Object.fromEntries(Object.entries(config).filter(([name]) => !executionOnly.some((each) => each === name)))
+  const options = Object.entries(config).filter(([name]) => !executionOnly.some((each) => each === name))
+  const kept = { ...Object.fromEntries(options), device: kindOf(config.device) }
   await completeModelFolder(folder, inputs.base.path, {
     version: 1,
     method: config.method.type,

@@ -3,6 +3,7 @@ import * as Schema from "effect/Schema"
 import { Method } from "#src/adapters/options.ts"
 import { field, optional, Positive, PositiveInt, Seed } from "#src/domain/config.ts"
 import { stageKind } from "#src/engine/define.ts"
+import { Device, kindOf } from "../device.ts"
 import { runtimeFacts } from "../facts.ts"
 import { optimizationFields } from "./optimization.ts"
 
@@ -62,7 +63,11 @@ export const TrainConfig = Schema.Struct({
     "start from the base folder's weights, or from random ones (its config.json only needs to describe the model)"
   ),
   dtype: field(Schema.Literals(["float32"]), "float32", "precision of the computation and of the saved weights"),
-  device: field(Schema.Literals(["cpu"]), "cpu", "device of the computation"),
+  device: field(
+    Device,
+    "auto",
+    'device of the computation: "cpu", or "webgpu" for any GPU, where the state stays in its memory; "cuda", "cuda:1" and lists of these are refused for now; "auto" is the CPU. The kind stands in the key, so that another kind trains anew; the number does not'
+  ),
   gradientCheckpointing: field(
     Schema.Boolean,
     false,
@@ -77,8 +82,8 @@ export const TrainConfig = Schema.Struct({
 })
 export type TrainConfig = typeof TrainConfig.Type
 
-/** Options that change no number: they stand in no key and in no result. */
-export const executionOnly = ["loggingSteps", "gradientCheckpointing", "workers"] as const
+/** Options that change no number: they stand in no key and in no result. The device's kind does: it is one of the facts. */
+export const executionOnly = ["device", "loggingSteps", "gradientCheckpointing", "workers"] as const
 
 export const trainKind = stageKind({
   kind: "train",
@@ -87,7 +92,7 @@ export const trainKind = stageKind({
   inputs: { train: "tokens", validation: "tokens?", base: "base", adapter: "model?" },
   outputs: { model: "model", log: "log" },
   executionOnly,
-  facts: (config: TrainConfig) => runtimeFacts(config),
+  facts: ({ device, dtype }: TrainConfig) => runtimeFacts({ device: kindOf(device), dtype }),
   isolate: true,
   run: () => import("./run.ts")
 })

@@ -107,7 +107,6 @@ export const train = async ({
     if (stopAt === undefined) throw error
   }
   await learner.release()
-  await resident?.release()
   return { values, validations, before, after: tuned.store.trainables.map(({ p, state }) => ({ p, state: state.map(({ data }) => data) })) }
 }
 

@@ -1,0 +1,73 @@
+// The option `device` of the train stage: what enters the key, what is refused before any weight is read, and a training on WebGPU in the
+// stage's own process.
+import { rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, expect, test } from "vitest"
+import { findDevice } from "#src/runtime/Device.ts"
+import { kindOf } from "#stages/device.ts"
+import { trainKind } from "#stages/train/stage.ts"
+import { makeWorkspace, runChild, runHere, taskIn } from "../train/workspace.ts"
+import { hasWebgpu } from "./webgpu.ts"
+
+const workspace = await makeWorkspace()
+afterAll(workspace.clear)
+
+test("the kind of the device is in the key, its number is not", () => {
+  expect((["auto", "cpu", "cuda", "cuda:1", ["cuda:0", "cuda:1"], "webgpu"] as const).map(kindOf)).toEqual([
+    ...["cpu", "cpu", "cuda", "cuda", "cuda", "webgpu"]
+  ])
+  const { config } = taskIn(workspace, "facts", { device: "cuda:1" })
+  expect(trainKind.facts?.(config)["device"]).toBe("cuda")
+  expect(trainKind.executionOnly).toContain("device")
+})
+
+test.each(["gpu", "cuda:x", "cuda:-1"])("%s is no device", (device) => {
+  expect(() => taskIn(workspace, "none", { device } as never)).toThrow(/device/)
+})
+
+test("cuda is refused before any weight is read, by the names of what is missing", async () => {
+  const { missing } = await findDevice("cuda")
+  const broken = await makeWorkspace()
+  writeFileSync(join(broken.folder, "base", "model.safetensors"), "no weights")
+  for (const device of ["cuda", "cuda:1", ["cuda:0", "cuda:1"]] as const) {
+    const error = await runHere(taskIn(broken, "cuda", { device })).catch((u: unknown) => u)
+    expect(error).toMatchObject({ _tag: "EnvironmentError", exitCode: 5, where: "train.device" })
+    if (missing.length > 0) for (const name of missing) expect((error as Error & { why: string }).why).toContain(name)
+  }
+  broken.clear()
+})
+
+test("the names are those that the loader looks for", async () => {
+  const { missing, fix } = await findDevice("cuda")
+  if (missing.length === 0) return
+  expect(fix).toMatch(/CUDA 13/)
+  for (const name of missing) expect(name).toMatch(/^lib\w+\.so(\.\d+)?$/)
+})
+
+test("webgpu without a GPU is refused", async () => {
+  const before = process.env["VK_ICD_FILENAMES"]
+  process.env["VK_ICD_FILENAMES"] = "/nonexistent"
+  const { last } = await runChild(taskIn(workspace, "no-gpu", { device: "webgpu", maxSteps: 1 }))
+  if (before === undefined) delete process.env["VK_ICD_FILENAMES"]
+  else process.env["VK_ICD_FILENAMES"] = before
+  // A machine with a real GPU has another driver to offer.
+  if (last?.type === "failed") expect(last.error).toMatchObject({ _tag: "EnvironmentError", message: "webgpu is not available here" })
+  else expect(last?.type).toBe("done")
+})
+
+test("workers belong to the CPU", async () => {
+  const task = taskIn(workspace, "workers", { device: "webgpu", workers: 2, gradientAccumulationSteps: 2 })
+  await expect(runHere(task)).rejects.toMatchObject({ _tag: "DefinitionError", where: "train.workers" })
+})
+
+test.skipIf(!hasWebgpu)("the stage trains on webgpu, and its figures are the CPU's", async () => {
+  const options = { maxSteps: 2, batchSize: 4, method: { type: "lora", r: 2 } } as const
+  const gpu = await runChild(taskIn(workspace, "gpu", { ...options, device: "webgpu" }))
+  const cpu = await runHere(taskIn(workspace, "cpu", options))
+  if (gpu.last?.type !== "done") throw new Error(JSON.stringify(gpu.last))
+  const { metrics } = gpu.last.result
+  for (const name of ["trainLoss", "validationLoss"]) {
+    expect(Math.abs((metrics?.[name] as number) - (cpu.metrics?.[name] as number))).toBeLessThan(2e-5)
+  }
+  rmSync(join(workspace.folder, "gpu"), { recursive: true })
+})
