@@ -1,4 +1,4 @@
-// `anneal doctor [pipeline]`: checks the machine and the workspace, each with what to do; --rebuild makes the catalog again.
+// `anneal doctor [pipeline]`: checks the machine, its devices and the workspace, each with what to do; --rebuild makes the catalog again.
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs"
 import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
@@ -12,6 +12,7 @@ import type { Theme } from "#src/report/Theme.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { handler } from "./command.ts"
 import { askCatalog, openWorkspace } from "./context.ts"
+import { deviceLine, deviceStates } from "./devices.ts"
 import * as flags from "./flags.ts"
 import { note, print, printJson, themeFor } from "./output.ts"
 import { version } from "./package.ts"
@@ -103,10 +104,13 @@ export const doctorCommand = Command.make(
       note(`rebuilt the catalog: ${plural(runs, "run")}, ${plural(entries, "result")}, ${plural(models, "model version")}`)
     }
     const found = await Promise.all(checks(workspace, Option.getOrUndefined(pipeline)))
-    if (json) printJson({ ok: found.every((one) => one.ok), checks: found })
+    // Where the runtime does not even load, the check above says so.
+    const devices = await deviceStates().catch(() => [])
+    if (json) printJson({ ok: found.every((one) => one.ok), checks: found, devices })
     else {
       const theme = themeFor(process.stdout, ascii)
       for (const one of found) print(line(theme, one))
+      for (const state of devices) print(deviceLine(theme, state))
     }
     return found.every((one) => one.ok) ? 0 : 5
   })

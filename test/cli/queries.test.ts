@@ -166,6 +166,18 @@ test("doctor: every check passes here; a lost catalog is made again and finds th
   expect(workspace.executed()).toHaveLength(4)
 })
 
+test("doctor: says of each device whether it trains as the CPU does, or what is missing", async () => {
+  const { devices } = (await json(makeWorkspace(), "doctor")) as {
+    devices: { device: string; usable: boolean; detail: string; missing: string[]; fix: string | null }[]
+  }
+  expect(devices.map(({ device }) => device)).toEqual(["cpu", "webgpu", "cuda"])
+  expect(devices[0]).toMatchObject({ usable: true, detail: "trains", missing: [], fix: null })
+  for (const { usable, detail, missing, fix } of devices.slice(1)) {
+    if (usable) expect(detail).toMatch(/^trains/)
+    else expect([detail, fix]).toEqual([expect.stringContaining(missing[0] ?? ""), expect.any(String)])
+  }
+})
+
 test("doctor: a problem has a fix, and the exit code is 5", async () => {
   const workspace = makeWorkspace()
   writeFileSync(join(workspace.root, "artifacts"), "a file where a folder should be")
