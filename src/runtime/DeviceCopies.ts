@@ -43,8 +43,10 @@ export class DeviceCopies {
   }
 
   async release(): Promise<void> {
-    for (const tensor of this.#kept) tensor.release()
-    for (const session of this.#sessions.values()) await (await session).release()
+    for (const tensor of this.#kept.splice(0)) tensor.release()
+    const sessions = [...this.#sessions.values()]
+    this.#sessions.clear()
+    for (const session of sessions) await (await session).release()
   }
 
   async #keep(data: TypedArray, dtype: DType, shape: Shape): Promise<Resident> {

@@ -1,12 +1,13 @@
 // Continues prompts token by token with a key/value cache, several rows beside each other, greedy or sampled.
 import { DataError } from "#src/domain/Errors.ts"
 import type { Graph } from "#src/graph/Graph.ts"
-import { encodeModel } from "#src/graph/onnx/encode.ts"
+import type { Target } from "#src/graph/onnx/Lowering.ts"
+import { DeviceCopies } from "./DeviceCopies.ts"
 import { KeyValueCache, type Present } from "./KeyValueCache.ts"
-import { frozenFeeds } from "./Frozen.ts"
+import { openSession } from "./openSession.ts"
 import type { Runnable } from "./RunnableModel.ts"
 import { type Choice, chooseToken } from "./sampling.ts"
-import { type Feeds, Session } from "./Session.ts"
+import type { DeviceFeeds, Feeds, Session } from "./Session.ts"
 import { decodeGraph, names, promptGraph } from "./stepGraph.ts"
 
 export interface GenerateOptions extends Choice {
@@ -23,6 +24,8 @@ export interface GeneratorOptions {
   /** Prompts beside each other, at most. */
   readonly batchSize: number
   readonly threads: number
+  /** Default: cpu. */
+  readonly device?: Target
 }
 
 /** `ids` are without the prompt and without the token that ended it; "length": maxNewTokens, or the model's longest text, was reached. */
@@ -46,6 +49,9 @@ const roundUp = (n: number): number => Math.ceil(n / multiple) * multiple
 export class Generator {
   readonly #runnable: Runnable
   readonly #options: GeneratorOptions
+  readonly #copies: DeviceCopies
+  /** The model's tensors, where the device has them. */
+  #parameters: Promise<DeviceFeeds> | undefined
   #prompt: { readonly shape: string; readonly session: Session } | undefined
   /** By shape. All stay open, because every batch goes through the same capacities again and a step needs little memory. */
   readonly #decoders = new Map<string, Session>()
@@ -60,6 +66,7 @@ export class Generator {
     this.#inFront = runnable.adapter?.numVirtualTokens ?? 0
     this.#longest = runnable.model.config.max_position_embeddings - this.#inFront
     this.#options = options
+    this.#copies = new DeviceCopies(options)
   }
 
   /**
@@ -85,6 +92,8 @@ export class Generator {
     this.#prompt = undefined
     for (const session of this.#decoders.values()) await session.release()
     this.#decoders.clear()
+    this.#parameters = undefined
+    await this.#copies.release()
   }
 
   async #batch(rows: readonly Row[], options: GenerateOptions): Promise<void> {
@@ -145,9 +154,10 @@ export class Generator {
 
   async #run(session: Session, feeds: Feeds): Promise<Step> {
     const { model, parameters } = this.#runnable
+    const held = await (this.#parameters ??= this.#copies.feeds(parameters))
     const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => layer)
     const fetches = [names.logits, ...layers.map(names.key), ...layers.map(names.value)]
-    const found = await session.run({ ...frozenFeeds(parameters), ...feeds }, fetches)
+    const found = await session.run({ ...held, ...feeds }, fetches)
     const arrays = (name: (layer: number) => string): Float32Array[] => layers.map((layer) => found[name(layer)] as Float32Array)
     return { logits: found[names.logits] as Float32Array, present: { keys: arrays(names.key), values: arrays(names.value) } }
   }
@@ -171,7 +181,7 @@ export class Generator {
   }
 
   #create(graph: Graph): Promise<Session> {
-    return Session.create(encodeModel(graph), { threads: this.#options.threads })
+    return openSession(graph, this.#options)
   }
 
   #check(prompt: readonly number[], row: number): void {

@@ -5,15 +5,16 @@ import { rowCount, rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import { crossEntropy } from "#src/graph/loss.ts"
-import { encodeModel } from "#src/graph/onnx/encode.ts"
+import type { Target } from "#src/graph/onnx/Lowering.ts"
 import { sub } from "#src/graph/ops/elementwise.ts"
 import { gatherElements } from "#src/graph/ops/index.ts"
 import { reduceMax } from "#src/graph/ops/reduce.ts"
 import { reshape } from "#src/graph/ops/shape.ts"
 import { buildRunnable } from "./buildRunnable.ts"
-import { frozenFeeds } from "./Frozen.ts"
+import { DeviceCopies } from "./DeviceCopies.ts"
+import { openSession } from "./openSession.ts"
 import type { Runnable } from "./RunnableModel.ts"
-import { Session } from "./Session.ts"
+import type { DeviceFeeds } from "./Session.ts"
 
 /** By row. A row without trained tokens has zeros. */
 export interface RowScores {
@@ -29,6 +30,8 @@ export interface ScorerOptions {
   /** Rows beside each other, at most: fewer where their logits would not fit `logitLimit`. */
   readonly batchSize: number
   readonly threads: number
+  /** Default: cpu. */
+  readonly device?: Target
   /** Called after each batch with the rows done so far; what it throws ends the scoring. */
   readonly onRows?: (done: number) => void
 }
@@ -40,9 +43,18 @@ const logitLimit = 2 ** 25
  * Rows of like length lie beside each other, padded on the right to one of a few lengths; the head runs on trained positions
  * only. One session is open at a time. Results do not depend on the batch size beyond rounding.
  */
-export const scoreRows = async (runnable: Runnable, rows: TokenRows, { batchSize, threads, onRows }: ScorerOptions): Promise<RowScores> => {
+export const scoreRows = async (runnable: Runnable, rows: TokenRows, options: ScorerOptions): Promise<RowScores> => {
+  const copies = new DeviceCopies(options)
+  try {
+    return await scoreOver(runnable, await copies.feeds(runnable.parameters), rows, options)
+  } finally {
+    await copies.release()
+  }
+}
+
+const scoreOver = async (runnable: Runnable, parameters: DeviceFeeds, rows: TokenRows, options: ScorerOptions): Promise<RowScores> => {
   const { model } = runnable
-  const parameters = frozenFeeds(runnable.parameters)
+  const { batchSize, onRows } = options
   const sizes = rowSizes(rows)
   const most = sizes.targets.reduce((a, b) => Math.max(a, b), 1)
   const beside = Math.max(1, Math.min(batchSize, Math.floor(logitLimit / (most * model.vocabSize))))
@@ -56,7 +68,7 @@ export const scoreRows = async (runnable: Runnable, rows: TokenRows, { batchSize
   }
   let done = 0
   for (const shape of shapes.toReversed()) {
-    const session = await Session.create(encodeModel(scoreGraph(runnable, beside, shape)), { threads })
+    const session = await openSession(scoreGraph(runnable, beside, shape), options)
     try {
       const batch = emptyBatch(beside, shape)
       for (const members of batches.filter((group) => shapeOf(shapes, batchNeeds(sizes, sideBySide(group))) === shape)) {

@@ -6,10 +6,12 @@ import type { Score, Scores } from "#src/domain/Scores.ts"
 import type { InputArtifact, StageContext } from "#src/domain/StageContext.ts"
 import { type FigureName, sum } from "#src/metrics/figures.ts"
 import { number } from "#src/report/format.ts"
+import { requireDevice } from "#src/runtime/Device.ts"
 import type { FindBase } from "#src/runtime/RunnableModel.ts"
 import { writeJson } from "#src/store/textFile.ts"
 import { readTokens, type TokensTable } from "#src/store/tokens.ts"
 import { loadTokenizer, type Tokenizer } from "#src/text/Tokenizer.ts"
+import { kindOf } from "../device.ts"
 import { scoreOf } from "./figures.ts"
 import { type Job, measure, needsScores } from "./measure.ts"
 import { type Question, questionsOf } from "./questions.ts"
@@ -18,6 +20,7 @@ import type { EvaluateConfig } from "./stage.ts"
 /** @throws DataError, DefinitionError; InterruptedError where it is stopped (nothing is kept: it begins anew) */
 export const run = async (context: StageContext<EvaluateConfig>): Promise<StageResult> => {
   const { config, stage } = context
+  await requireDevice(kindOf(config.device), `${stage}.device`)
   const inputs = context.inputs as Readonly<Record<"model" | "tokens" | "baseline", InputArtifact>>
   const table = await readTokens(inputs.tokens.path)
   const { targets } = rowSizes(table)

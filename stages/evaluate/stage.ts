@@ -2,6 +2,7 @@
 import * as Schema from "effect/Schema"
 import { Count, field, optional, PositiveInt } from "#src/domain/config.ts"
 import { stageKind } from "#src/engine/define.ts"
+import { Device, kindOf } from "../device.ts"
 import { runtimeFacts } from "../facts.ts"
 
 export const Metric = Schema.Literals(["perplexity", "tokenAccuracy", "exactMatch"])
@@ -17,7 +18,7 @@ export const EvaluateConfig = Schema.Struct({
   maxRows: optional(PositiveInt, "exactMatch: use the first so many rows only"),
   samples: field(Count, 3, "before/after answers kept in the report"),
   dtype: field(Schema.Literals(["float32"]), "float32", "precision of the computation"),
-  device: field(Schema.Literals(["cpu"]), "cpu", "device of the computation")
+  device: field(Device, "auto", 'as in train: "cpu" or "webgpu"; the kind stands in the key')
 })
 export type EvaluateConfig = typeof EvaluateConfig.Type
 
@@ -27,7 +28,8 @@ export const evaluateKind = stageKind({
   config: EvaluateConfig,
   inputs: { model: "model", tokens: "tokens", baseline: "base" },
   outputs: { scores: "scores" },
-  facts: (config: EvaluateConfig) => runtimeFacts(config),
+  executionOnly: ["device"],
+  facts: ({ device, dtype }: EvaluateConfig) => runtimeFacts({ device: kindOf(device), dtype }),
   isolate: true,
   run: () => import("./run.ts")
 })

@@ -34,7 +34,7 @@ export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" 
 
   checkOptions(config, inputs.validation !== undefined)
   const device = kindOf(config.device)
-  await requireDevice(device)
+  await requireDevice(device, "train.device")
   const { model, weights } = await loadStart(inputs.base.path, config)
   const tuning = tuningOf(model, config.method, config.learningRate)
   checkGroups(config, tuning.trainables)

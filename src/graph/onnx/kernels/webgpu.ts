@@ -1,5 +1,5 @@
 // The kernels of the WebGPU provider that comes with onnxruntime-node 1.30, as a profile of one-node models at opset 18 places them
-// (test/graph/kernels.test.ts does it again where there is a WebGPU device). float16 is left out: it needs a feature of the adapter.
+// (test/devices/kernels.test.ts looks at whole train graphs again where there is a WebGPU device). float16 is left out: it needs a feature of the adapter.
 import type { KernelTable } from "./Kernel.ts"
 
 const float = { since: 18, from: 18, types: ["float32"] } as const
