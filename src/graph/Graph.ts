@@ -11,6 +11,22 @@ export interface Initializer {
   readonly data: TypedArray
 }
 
+/** Bytes of a file that hold a tensor's elements, little-endian and row-major. */
+export interface FileSlice {
+  /** Of the file; all files of one graph lie in the same. */
+  readonly folder: string
+  /** Name of the file. */
+  readonly file: string
+  readonly offset: number
+  readonly bytes: number
+}
+
+/** A tensor that the runtime maps from a file. */
+export interface External {
+  readonly value: Value
+  readonly slice: FileSlice
+}
+
 export interface Output {
   readonly name: string
   readonly value: Value
@@ -30,6 +46,7 @@ export class Graph implements GraphBuilder {
   readonly #inputs: Value[] = []
   readonly #outputs: Output[] = []
   readonly #initializers: Initializer[] = []
+  readonly #externals: External[] = []
   readonly #names = new Set<string>()
   readonly #scalars = new Map<string, Value>()
   #ids = 0
@@ -45,6 +62,24 @@ export class Graph implements GraphBuilder {
   }
   get initializers(): readonly Initializer[] {
     return this.#initializers
+  }
+
+  get externals(): readonly External[] {
+    return this.#externals
+  }
+  /** The folder of all externals' files; undefined where there are none. */
+  get folder(): string | undefined {
+    return this.#externals[0]?.slice.folder
+  }
+
+  /** Elements that stay in a file: the runtime maps them into memory instead of copying them. */
+  external(name: string, dtype: DType, shape: Shape, slice: FileSlice): Value {
+    if (this.folder !== undefined && this.folder !== slice.folder) {
+      throw new GraphError("external", [shape], `${name} lies in ${slice.folder}, other tensors in ${this.folder}`)
+    }
+    const value = this.#value(name, { dtype, shape })
+    this.#externals.push({ value, slice })
+    return value
   }
 
   /** A value that every run is fed with, under this name. */

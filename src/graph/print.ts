@@ -15,6 +15,7 @@ export const printGraph = (graph: Graph): string =>
   [
     ...graph.inputs.map((input) => `input ${typed(input)}`),
     ...graph.initializers.map(({ value, data }) => `constant ${typed(value)}${data.length === 1 ? ` = ${String(data[0])}` : ""}`),
+    ...graph.externals.map(({ value, slice }) => `external ${typed(value)} = ${slice.file} at ${slice.offset}`),
     ...graph.nodes.map((node) => {
       const call = `${node.op}(${node.inputs.map((input) => input.name).join(", ")})`
       return [node.outputs.map(typed).join(", "), "=", call, showAttributes(node.attributes)].join(" ").trimEnd()

@@ -12,7 +12,7 @@ export const validate = (graph: Graph): readonly string[] => [...validateGraph(g
 
 const validateGraph = (graph: Graph): readonly string[] => {
   const problems: string[] = []
-  const known = new Set([...graph.inputs, ...graph.initializers.map((each) => each.value)])
+  const known = new Set([...graph.inputs, ...graph.initializers.map((each) => each.value), ...graph.externals.map((each) => each.value)])
   for (const node of graph.nodes) {
     for (const input of node.inputs) if (!known.has(input)) problems.push(`${node.op} reads ${input.name} before it exists`)
     for (const output of node.outputs) known.add(output)

@@ -1,6 +1,7 @@
 // What every model family provides: its parameters under Hugging Face's names and a function that builds its forward graph.
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
 import type { QuantizedWeight } from "#src/formats/bitsandbytes/quantized.ts"
+import type { StoredTensor } from "./weights.ts"
 import type { JsonObject } from "#src/formats/decode.ts"
 
 /** How a fresh tensor is filled. `zeroRow`: a row of a normal one that starts as zeros (padding). Uniform is over (-bound, bound). */
@@ -199,4 +200,6 @@ export interface Weights {
   readonly read: (name: string, into?: Float32Array) => Float32Array
   /** Its 4-bit form, [out, in], where it has one; `read` gives the values of it. */
   readonly quantized?: (name: string) => QuantizedWeight | undefined
+  /** Where it lies in a file, as plain numbers of which `read` gives the float32 values. */
+  readonly stored?: (name: string) => StoredTensor | undefined
 }

@@ -68,7 +68,7 @@ export const bindTensors = (
     if (tensor === undefined) throw new DataError({ message: `the model has no tensor ${name}`, where })
     return tensor
   }
-  return { has: (name) => found.has(name), read: (name, into) => readTensor(get(name), into) }
+  return { has: (name) => found.has(name), read: (name, into) => readTensor(get(name), into), stored: (name) => found.get(name) }
 }
 
 const listed = (names: readonly string[]): string =>

@@ -125,6 +125,7 @@ const valuesOf = (quantized: QuantizedWeight, into?: Float32Array): Float32Array
 const overlay = (plain: Weights, quantized: (name: string) => QuantizedWeight | undefined): Weights => ({
   has: plain.has,
   quantized,
+  ...(plain.stored === undefined ? {} : { stored: plain.stored }),
   read: (name, into) => {
     const found = quantized(name)
     return found === undefined ? plain.read(name, into) : valuesOf(found, into)

@@ -37,6 +37,8 @@ export class DeviceCopies {
   async feeds(frozen: readonly Frozen[]): Promise<DeviceFeeds> {
     const feeds: Record<string, TypedArray | Resident> = {}
     for (const { name, dtype, shape, data } of frozen.flatMap(({ inputs }) => inputs)) {
+      // What lies in a file is part of the graph.
+      if (!ArrayBuffer.isView(data)) continue
       feeds[name] = hasMemory(this.#options.device) ? await this.#keep(data, dtype, shape) : data
     }
     return feeds

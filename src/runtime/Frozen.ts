@@ -1,23 +1,28 @@
 // Tensors that are not trained, in the form in which they lie in memory: what a session is fed with for each, and the nodes that make
 // its float32 value. A new form is one more function that gives a Frozen.
+import { realpathSync } from "node:fs"
+import { basename, dirname } from "node:path"
 import { codesOf } from "#src/formats/bitsandbytes/codes.ts"
 import { type QuantizedWeight, type Scales, sizeOf } from "#src/formats/bitsandbytes/quantized.ts"
-import type { Graph } from "#src/graph/Graph.ts"
+import type { FileSlice, Graph } from "#src/graph/Graph.ts"
 import { add, cast, mul } from "#src/graph/ops/elementwise.ts"
 import { dequantize4Bit, gather } from "#src/graph/ops/index.ts"
 import { reshape, slice, transpose } from "#src/graph/ops/shape.ts"
 import type { DType, Shape, TypedArray } from "#src/graph/Type.ts"
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
 import type { Parameter, Weights } from "#src/models/Model.ts"
+import type { StoredTensor } from "#src/models/weights.ts"
 import type { Feeds } from "./Session.ts"
 
-/** An input of the graph and the array that it is fed with, read in place. */
+/** What a graph reads: an array that it is fed with in place, or bytes of a file that the runtime maps. */
 export interface FrozenInput {
   readonly name: string
   readonly dtype: DType
   readonly shape: Shape
-  readonly data: TypedArray
+  readonly data: TypedArray | FileSlice
 }
+
+const isArray = (data: FrozenInput["data"]): data is TypedArray => ArrayBuffer.isView(data)
 
 export interface Frozen {
   readonly name: string
@@ -45,6 +50,22 @@ export const plain = (name: string, shape: Shape, data: Float32Array): Frozen =>
   bytes: data.byteLength
 })
 
+const storedTypes: Readonly<Record<string, DType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" }
+
+/** Left in its file, in the type that it has there: float32 is used as it is, a 16-bit form is widened at each use. */
+export const onDisk = (name: string, shape: Shape, { path, start, end, dtype: stored }: StoredTensor): Frozen => {
+  const dtype = storedTypes[stored] as DType
+  const slice: FileSlice = { folder: dirname(path), file: basename(path), offset: start, bytes: end - start }
+  return {
+    name,
+    shape,
+    form: dtype,
+    inputs: [{ name, dtype, shape, data: slice }],
+    value: ([value]) => cast(value!, "float32"),
+    bytes: slice.bytes
+  }
+}
+
 const padded = (bytes: Uint8Array, length: number): Uint8Array => {
   if (bytes.length === length) return bytes
   const longer = new Uint8Array(length)
@@ -64,7 +85,8 @@ const pairTable = (codes: Float32Array): Float32Array => {
   return found
 }
 
-const total = (inputs: readonly FrozenInput[]): number => inputs.reduce((sum, { data }) => sum + data.byteLength, 0)
+const total = (inputs: readonly FrozenInput[]): number =>
+  inputs.reduce((sum, { data }) => sum + (isArray(data) ? data.byteLength : data.bytes), 0)
 
 interface ScaleInputs {
   readonly inputs: readonly FrozenInput[]
@@ -125,30 +147,78 @@ export const quantized = (name: string, stored: QuantizedWeight): Frozen => {
   }
 }
 
-/** Tensors in the form that their weights have. */
-export const freeze = (parameters: readonly Pick<Parameter, "name" | "shape">[], weights: Weights): readonly Frozen[] =>
-  parameters.map(({ name, shape }) => {
-    const stored = weights.quantized?.(name)
-    return stored === undefined ? plain(name, shape, weights.read(name)) : quantized(name, stored)
-  })
+/** Small tensors, such as an adapter's: read as they are used. */
+export const inMemory = (parameters: readonly Pick<Parameter, "name" | "shape">[], weights: Weights): readonly Frozen[] =>
+  parameters.map(({ name, shape }) => plain(name, shape, weights.read(name)))
 
-/** Adds the inputs of frozen tensors to a graph. The value of one is made anew at each call, by name; undefined: no such tensor. */
-export const frozenValues = (graph: Graph, frozen: readonly Frozen[]): ((name: string) => Value | undefined) => {
+export interface FreezeOptions {
+  /** Leave tensors in their files. Default true. */
+  readonly mapped?: boolean
+  /** Leave 16-bit tensors in their files too: half the memory, but widened again at each use. Default true. */
+  readonly halves?: boolean
+}
+
+/**
+ * Tensors in the form that their weights have. Those of files stay there, so that loading copies nothing; the runtime wants all
+ * files of a session in one folder and no link that leads out of it, so what lies elsewhere is read.
+ */
+export const freeze = (
+  parameters: readonly Pick<Parameter, "name" | "shape">[],
+  weights: Weights,
+  { mapped = true, halves = true }: FreezeOptions = {}
+): readonly Frozen[] => {
+  const real = memoized(realpathSync)
+  let folder: string | undefined
+  return parameters.map(({ name, shape }) => {
+    const fourBit = weights.quantized?.(name)
+    if (fourBit !== undefined) return quantized(name, fourBit)
+    const tensor = weights.stored?.(name)
+    if (tensor === undefined || !mapped || !(halves || tensor.dtype === "F32")) return plain(name, shape, weights.read(name))
+    const path = real(tensor.path)
+    folder ??= dirname(path)
+    return dirname(path) === folder ? onDisk(name, shape, { ...tensor, path }) : plain(name, shape, weights.read(name))
+  })
+}
+
+const memoized = (f: (path: string) => string): ((path: string) => string) => {
+  const known = new Map<string, string>()
+  return (path) => {
+    const found = known.get(path) ?? f(path)
+    known.set(path, found)
+    return found
+  }
+}
+
+export interface FrozenValues {
+  /** The value of one, made anew at each call; undefined: no such tensor. */
+  readonly value: (name: string) => Value | undefined
+  /** What the values are made of. */
+  readonly stored: readonly Value[]
+}
+
+/** Adds frozen tensors to a graph. */
+export const frozenValues = (graph: Graph, frozen: readonly Frozen[]): FrozenValues => {
   const tables = new Map<Float32Array, Value>()
   const table: Table = (builder, data, shape) => {
     const known = tables.get(data) ?? builder.constant(data, "float32", shape)
     tables.set(data, known)
     return known
   }
+  const stored: Value[] = []
+  const add = ({ name, dtype, shape, data }: FrozenInput): Value => {
+    const value = isArray(data) ? graph.input(name, dtype, shape) : graph.external(name, dtype, shape, data)
+    stored.push(value)
+    return value
+  }
   const makers = new Map(
     frozen.map(({ name, inputs, value }) => {
-      const values = inputs.map((input) => graph.input(input.name, input.dtype, input.shape))
+      const values = inputs.map(add)
       return [name, () => value(values, table)] as const
     })
   )
-  return (name) => makers.get(name)?.()
+  return { value: (name) => makers.get(name)?.(), stored }
 }
 
 /** What a session is fed with for them. */
 export const frozenFeeds = (frozen: readonly Frozen[]): Feeds =>
-  Object.fromEntries(frozen.flatMap(({ inputs }) => inputs.map(({ name, data }) => [name, data] as const)))
+  Object.fromEntries(frozen.flatMap(({ inputs }) => inputs.flatMap(({ name, data }) => (isArray(data) ? [[name, data] as const] : []))))

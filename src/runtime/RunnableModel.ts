@@ -9,7 +9,7 @@ import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import { loadModel } from "#src/models/load.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
 import { dequantisedWeights } from "#src/models/quantized.ts"
-import { freeze, type Frozen } from "./Frozen.ts"
+import { freeze, inMemory, type Frozen } from "./Frozen.ts"
 import { isAdapterFolder, readModelInfo } from "./ModelFolder.ts"
 
 /** What a graph is built from and fed with. */
@@ -80,9 +80,13 @@ interface Opened {
 }
 
 const withParameters = ({ model, weights, adapter }: Opened): Runnable => {
-  if (adapter === undefined) return { model, parameters: freeze(model.parameters, weights) }
+  if (adapter === undefined) return { model, parameters: freeze(model.parameters, weights, { halves: false }) }
   const kept = model.parameters.filter(({ name }) => !adapter.adapter.replaces.has(name))
-  return { model, adapter: adapter.adapter, parameters: [...freeze(kept, weights), ...freeze(adapter.adapter.parameters, adapter.weights)] }
+  return {
+    model,
+    adapter: adapter.adapter,
+    parameters: [...freeze(kept, weights, { halves: false }), ...inMemory(adapter.adapter.parameters, adapter.weights)]
+  }
 }
 
 interface Adapted extends Opened {

@@ -11,6 +11,8 @@ export interface SessionOptions {
   readonly threads: number
   /** What the graph was lowered for. Default: cpu. */
   readonly device?: Target
+  /** The folder of the files that hold tensors of the model (Graph.external). */
+  readonly folder?: string | undefined
   /** Outputs that stay in the device's memory. */
   readonly resident?: readonly string[]
   /** Path prefix of a profile (JSON: node order and times), written on release. */
@@ -106,7 +108,10 @@ export class Session {
         interOpNumThreads: 1,
         // Errors are thrown; the native log would print them a second time.
         logSeverityLevel: 4,
-        extra: { "session.disable_prepacking": "1" },
+        extra: {
+          "session.disable_prepacking": "1",
+          ...(options.folder === undefined ? {} : { "session.model_external_initializers_file_folder_path": options.folder })
+        },
         ...(options.resident === undefined
           ? {}
           : { preferredOutputLocation: Object.fromEntries(options.resident.map((name) => [name, deviceMemory])) }),

@@ -52,7 +52,7 @@ export const lossGraph = (
   const { adapter } = tuning
   const param = (name: string): Value => {
     const own = adapter?.replaces.get(name) ?? name
-    return (trained.get(own) ?? stays(own)) as Value
+    return (trained.get(own) ?? stays.value(own)) as Value
   }
   const random = regularization && randomized(graph, model, shape.targets, regularization, adapter?.dropout.share ?? 0)
   const own = adapter?.hooks({ param, ...(random === undefined ? {} : { dropout: random.adapterDropout }) }) ?? {}
@@ -70,8 +70,7 @@ export const lossGraph = (
     chunk: Math.max(1, Math.floor(chunkLogits / model.vocabSize))
   }
   if (training) {
-    const storedNames = new Set(frozen.flatMap(({ inputs }) => inputs.map(({ name }) => name)))
-    const recompute = { stored: graph.inputs.filter(({ name }) => storedNames.has(name)), ...(checkpointing ? { borders: hidden } : {}) }
+    const recompute = { stored: stays.stored, ...(checkpointing ? { borders: hidden } : {}) }
     const wrt = tuning.trainables.map(({ name }) => trained.get(name) as Value)
     const { sum, gradients } = headGradients(loss, graph.input(names.scale, "float32", []), wrt, recompute)
     graph.output(names.nll, sum)

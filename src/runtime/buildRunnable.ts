@@ -6,7 +6,7 @@ import type { Runnable } from "./RunnableModel.ts"
 
 /** Builds a runnable model's forward pass; its tensors are inputs, to be fed with frozenFeeds(parameters). */
 export const buildRunnable = (graph: Graph, { model, adapter, parameters }: Runnable, args: Omit<BuildArgs, "param" | "hooks">): Built => {
-  const values = frozenValues(graph, parameters)
-  const param = (name: string) => values(adapter?.replaces.get(name) ?? name)!
+  const { value } = frozenValues(graph, parameters)
+  const param = (name: string) => value(adapter?.replaces.get(name) ?? name)!
   return model.build(graph, { ...args, param, hooks: adapter?.hooks({ param }) ?? {} })
 }

@@ -19,5 +19,5 @@ export const openSession = (graph: Graph, { threads, device = "cpu", resident = 
       hint: 'use device: "cpu" for this model and method'
     })
   }
-  return Session.create(encode(model), { threads, device, ...(resident.length === 0 ? {} : { resident }) })
+  return Session.create(encode(model), { threads, device, folder: graph.folder, ...(resident.length === 0 ? {} : { resident }) })
 }

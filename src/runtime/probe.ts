@@ -1,10 +1,9 @@
 // A look at what a model computes: its logits over a few fixed tokens, to compare two forms of one model.
 import { Graph } from "#src/graph/Graph.ts"
-import { encodeModel } from "#src/graph/onnx/encode.ts"
 import { buildRunnable } from "./buildRunnable.ts"
 import { frozenFeeds } from "./Frozen.ts"
 import type { Runnable } from "./RunnableModel.ts"
-import { Session } from "./Session.ts"
+import { openSession } from "./openSession.ts"
 
 const probeLength = 12
 
@@ -17,7 +16,7 @@ export const probeLogits = async (runnable: Runnable, threads: number): Promise<
   const graph = new Graph()
   const inputIds = graph.input("ids", "int64", [1, probeLength])
   graph.output("logits", buildRunnable(graph, runnable, { inputIds }).logits)
-  const session = await Session.create(encodeModel(graph), { threads })
+  const session = await openSession(graph, { threads })
   try {
     const feeds = { ...frozenFeeds(runnable.parameters), ids: probeIds(runnable.model.vocabSize) }
     const { logits } = await session.run(feeds, ["logits"])

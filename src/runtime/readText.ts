@@ -1,10 +1,9 @@
 // One forward pass of a base over a short text, for adapters that begin from one: embeddings, and the keys and values of each layer.
 import type { TextReading } from "#src/adapters/Adapter.ts"
 import { Graph } from "#src/graph/Graph.ts"
-import { encodeModel } from "#src/graph/onnx/encode.ts"
 import type { Model } from "#src/models/Model.ts"
 import { type Frozen, frozenFeeds, frozenValues } from "./Frozen.ts"
-import { Session } from "./Session.ts"
+import { openSession } from "./openSession.ts"
 
 const names = { ids: "ids", embeddings: "embeddings", key: (layer: number) => `key.${layer}`, value: (layer: number) => `value.${layer}` }
 
@@ -15,7 +14,7 @@ export const readText = async (
   ids: readonly number[],
   threads: number
 ): Promise<TextReading> => {
-  const session = await Session.create(encodeModel(readingGraph(model, parameters, ids.length)), { threads })
+  const session = await openSession(readingGraph(model, parameters, ids.length), { threads })
   try {
     const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => layer)
     const feeds = { ...frozenFeeds(parameters), [names.ids]: BigInt64Array.from(ids, BigInt) }
@@ -37,7 +36,7 @@ const readingGraph = (model: Model, parameters: readonly Frozen[], count: number
   const stays = frozenValues(graph, parameters)
   const { present } = model.build(graph, {
     inputIds,
-    param: (name) => stays(name)!,
+    param: (name) => stays.value(name)!,
     hooks: {
       embedding: (_, plain) => {
         graph.output(names.embeddings, plain)

@@ -8,6 +8,7 @@ import { loadConfig, loadModel } from "#src/models/load.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
 import { requireDevice } from "#src/runtime/Device.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
+import { heldAs } from "#src/runtime/halves.ts"
 import { ResidentStore } from "#src/runtime/ResidentStore.ts"
 import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
 import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
@@ -27,7 +28,7 @@ export interface TrainInputs {
   readonly adapter?: InputArtifact
 }
 
-export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" | "inputs" | "emit">, threads: number) => {
+export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" | "inputs" | "emit" | "workDir">, threads: number) => {
   const { config, emit } = context
   const inputs = context.inputs as unknown as TrainInputs
   const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
@@ -51,7 +52,10 @@ export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" 
   for (const note of dropoutNotes(model, config)) say(note)
   const under = start?.overBase(weights) ?? weights
   const [accumulates, optimizer] = [config.gradientAccumulationSteps > 1, optimizerOf(config)]
-  const tuned = tune(tuning, baseOf(model, under, config.method), {
+  const held = heldAs(config.dtype, tuning.frozen, baseOf(model, under, config.method), context.workDir)
+  if (config.dtype !== "float32") say(precisionLine(config.dtype, tuning.frozen.length > 0))
+  const tuned = tune(tuning, held, {
+    mapped: device === "cpu",
     accumulates,
     anchored: config.l2ToBase > 0,
     seed: seedOf(config.method, config.seed),
@@ -85,6 +89,11 @@ export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" 
   })
   return { model, under, tuned, table, part, order, learner, parameters }
 }
+
+const precisionLine = (dtype: string, hasFrozen: boolean): string =>
+  hasFrozen
+    ? `${dtype}: this is how frozen weights are held; the computation, trained weights and the optimizer's state are float32`
+    : `${dtype} changes nothing here: every weight is trained, and trained weights are float32`
 
 /** The model and the weights that training starts from. */
 const loadStart = async (folder: string, config: TrainConfig): Promise<{ readonly model: Model; readonly weights: Weights }> => {

@@ -62,7 +62,11 @@ export const TrainConfig = Schema.Struct({
     "base",
     "start from the base folder's weights, or from random ones (its config.json only needs to describe the model)"
   ),
-  dtype: field(Schema.Literals(["float32"]), "float32", "precision of the computation and of the saved weights"),
+  dtype: field(
+    Schema.Literals(["float32", "bfloat16", "float16"]),
+    "float32",
+    "a 16-bit type halves the memory of frozen weights on CPU; the computation, trained weights and the optimizer's state are float32 all the same"
+  ),
   device: field(
     Device,
     "auto",

@@ -5,7 +5,7 @@ import type { AdapterMethod } from "#src/adapters/options.ts"
 import { adapterOf, configOf, loadAdapter } from "#src/adapters/peft.ts"
 import { loadModel } from "#src/models/load.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
-import { freeze } from "#src/runtime/Frozen.ts"
+import { freeze, inMemory } from "#src/runtime/Frozen.ts"
 import { type GenerateOptions, Generator } from "#src/runtime/Generator.ts"
 import type { Runnable } from "#src/runtime/RunnableModel.ts"
 import { scoreRows } from "#src/runtime/Scorer.ts"
@@ -23,7 +23,7 @@ interface Case extends Adapted {
 const runnableOf = ({ model, base, adapter, weights }: Case): Runnable => ({
   model,
   adapter,
-  parameters: [...freeze(model.parameters, base), ...freeze(adapter.parameters, weights)]
+  parameters: [...freeze(model.parameters, base), ...inMemory(adapter.parameters, weights)]
 })
 
 const generate = async (given: Case, batchSize: number, prompts: readonly (readonly number[])[], options: GenerateOptions) => {

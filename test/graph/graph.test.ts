@@ -156,6 +156,7 @@ describe("validate", () => {
     const wrong = {
       inputs: graph.inputs,
       initializers: [],
+      externals: [],
       outputs: [],
       nodes: [{ ...node, outputs: [{ ...y, shape: [3, 2] }] }]
     }

@@ -46,7 +46,7 @@ export const runLoss = async (model: Model, weights: Weights, rows: Rows, adapte
   const values = new Map(trained.map(({ name, shape }) => [name, graph.input(name, "float32", shape)]))
   const param = (name: string) => {
     const own = adapter?.adapter.replaces.get(name) ?? name
-    return (values.get(own) ?? stays(own))!
+    return (values.get(own) ?? stays.value(own))!
   }
   const shape = [rows.input_ids.length, rows.input_ids[0]!.length]
   const built = model.build(graph, {

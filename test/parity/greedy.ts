@@ -1,9 +1,8 @@
 // Greedy continuation by the model's own cache inputs: one graph for the prompt, one of fixed shape for every further token.
 import { Graph } from "#src/graph/Graph.ts"
-import { encodeModel } from "#src/graph/onnx/encode.ts"
 import type { TypedArray } from "#src/graph/Type.ts"
 import type { Built, Cache, Model, Weights } from "#src/models/Model.ts"
-import { Session } from "#src/runtime/Session.ts"
+import { openSession } from "#src/runtime/openSession.ts"
 
 const hidden = -3.4028234663852886e38
 
@@ -58,10 +57,10 @@ export const greedy = async (model: Model, weights: Weights, prompt: readonly nu
     }
     ids.push(argmax(out["logits"]!))
   }
-  const first = await Session.create(encodeModel(stepGraph(model, prompt.length, 0)), { threads: 1 })
+  const first = await openSession(stepGraph(model, prompt.length, 0), { threads: 1 })
   await step(first, prompt, 0, {})
   await first.release()
-  const next = await Session.create(encodeModel(stepGraph(model, 1, room)), { threads: 1 })
+  const next = await openSession(stepGraph(model, 1, room), { threads: 1 })
   while (ids.length < count) {
     const start = prompt.length + ids.length - 1
     const mask = Float32Array.from({ length: room + 1 }, (_, place) => (place < start || place === room ? 0 : hidden))

@@ -16,7 +16,7 @@ const values = (size: number, seed: number): Float32Array => Float32Array.from({
 
 const valuesOf = async (frozen: readonly Frozen[]) => {
   const graph = new Graph()
-  const value = frozenValues(graph, frozen)
+  const { value } = frozenValues(graph, frozen)
   for (const { name } of frozen) graph.output(`value.${name}`, value(name)!)
   expect(value("another")).toBeUndefined()
   return { graph, results: await runGraph(graph, frozenFeeds(frozen)) }
@@ -58,7 +58,7 @@ describe.each(forms)("a linear layer over %j", (options) => {
     const run = async (frozen: Frozen, kernel: boolean) => {
       const graph = new Graph()
       const x = graph.input("x", "float32", [5, 128])
-      const y = matMul(x, frozenValues(graph, [frozen])("w")!, { transB: !transposed })
+      const y = matMul(x, frozenValues(graph, [frozen]).value("w")!, { transB: !transposed })
       const [dx] = gradients(reduceSum(mul(y, y)), [x])
       graph.output("y", y)
       graph.output("dx", dx!)

@@ -162,7 +162,7 @@ describe("frozen tensors in memory", () => {
       const frozen = freeze(model.parameters, baseOf(model, initialWeights(model, 1), qlora({ doubleQuant })))
       const fourBit = frozen.filter(({ form }) => form.startsWith("nf4"))
       expect(fourBit.map(({ name }) => name)).toEqual(model.linears.map(({ path }) => `${path}.weight`))
-      const bytes = fourBit.flatMap(({ inputs }) => inputs.map(({ data }) => data.byteLength)).reduce((a, b) => a + b, 0)
+      const bytes = fourBit.flatMap(({ inputs }) => inputs.map(({ data }) => (data as Uint8Array).byteLength)).reduce((a, b) => a + b, 0)
       return (8 * bytes) / fourBit.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
     }
     expect(bits(false)).toBe(4.5)

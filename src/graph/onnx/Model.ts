@@ -23,8 +23,10 @@ export interface OnnxTensor {
   readonly name: string
   readonly dtype: DType
   readonly shape: Shape
-  /** Little-endian elements in row-major order. */
+  /** Little-endian elements in row-major order; empty where they stay in a file. */
   readonly bytes: Uint8Array
+  /** Where they are in a file, whose name is relative to the session's folder. */
+  readonly external?: { readonly location: string; readonly offset: number; readonly length: number }
 }
 
 export interface OnnxValue {

@@ -88,12 +88,19 @@ const readDType = (code: number): DType => {
   return found[0] as DType
 }
 
-const readTensor = (tensor: Message): OnnxTensor => ({
-  name: tensor.string(8),
-  dtype: readDType(tensor.int(2)),
-  shape: tensor.ints(1),
-  bytes: tensor.bytes(9)[0] ?? new Uint8Array()
-})
+const readTensor = (tensor: Message): OnnxTensor => {
+  const entries = new Map(tensor.messages(13).map((entry) => [entry.string(1), entry.string(2)]))
+  const location = entries.get("location")
+  return {
+    name: tensor.string(8),
+    dtype: readDType(tensor.int(2)),
+    shape: tensor.ints(1),
+    bytes: tensor.bytes(9)[0] ?? new Uint8Array(),
+    ...(location === undefined
+      ? {}
+      : { external: { location, offset: Number(entries.get("offset")), length: Number(entries.get("length")) } })
+  }
+}
 
 const readValue = (value: Message): OnnxValue => {
   const tensor = value.message(2).message(1)

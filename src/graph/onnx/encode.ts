@@ -42,9 +42,18 @@ const writeAttribute = (writer: Writer, name: string, attribute: OnnxAttribute):
   }
 }
 
+/** TensorProto.DataLocation.EXTERNAL */
+const externalLocation = 1
+
 const writeTensor = (writer: Writer, tensor: OnnxTensor): void => {
   for (const dim of tensor.shape) writer.varint(1, dim)
-  writer.varint(2, dataTypes[tensor.dtype]).string(8, tensor.name).bytes(9, tensor.bytes)
+  writer.varint(2, dataTypes[tensor.dtype]).string(8, tensor.name)
+  if (tensor.external === undefined) {
+    writer.bytes(9, tensor.bytes)
+    return
+  }
+  for (const [key, value] of Object.entries(tensor.external)) writer.message(13, (w) => w.string(1, key).string(2, String(value)))
+  writer.varint(14, externalLocation)
 }
 
 const writeValue = (writer: Writer, value: OnnxValue): void => {

@@ -174,6 +174,10 @@ export const lower = (graph: Graph, target: Target = "cpu"): OnnxModel => {
     return false
   })
   for (const { value, data } of graph.initializers) emit.tensor(value.name, value.dtype, value.shape, data)
+  for (const { value, slice } of graph.externals) {
+    const external = { location: slice.file, offset: slice.offset, length: slice.bytes }
+    emit.initializers.push({ name: value.name, dtype: value.dtype, shape: value.shape, bytes: new Uint8Array(), external })
+  }
   for (const node of graph.nodes) {
     const lowering = tables[target][node.op] as Lower<OpName>
     const names = (values: readonly Value[]) => values.map((value) => emit.nameOf(value))
