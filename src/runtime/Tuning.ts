@@ -79,7 +79,11 @@ export interface TuneOptions {
 }
 
 /** Reads the base's weights: those of baseOf. @throws DataError where weights in 4 bits would be trained */
-export const tune = (tuning: Tuning, weights: Weights, { accumulates, anchored, seed, start, optimizer, mapped = true }: TuneOptions): Tuned => {
+export const tune = (
+  tuning: Tuning,
+  weights: Weights,
+  { accumulates, anchored, seed, start, optimizer, mapped = true }: TuneOptions
+): Tuned => {
   refuseFourBit(tuning.trainables, weights)
   const store = new ParamStore(tuning.trainables, accumulates, anchored, optimizer)
   const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights

@@ -10,7 +10,8 @@ export const heldAs = (dtype: SavedDType, frozen: readonly Parameter[], weights:
   const wanted = frozen.filter(({ name }) => weights.quantized?.(name) === undefined)
   const isHeld = ({ name }: Parameter): boolean => weights.stored?.(name)?.dtype === savedDTypes[dtype]
   if (dtype === "float32" || wanted.every(isHeld)) return weights
-  const path = join(folder, `frozen.${dtype}.safetensors`)
+  // A replica of the same training writes its own.
+  const path = join(folder, `frozen.${dtype}.${process.pid}.safetensors`)
   writeTensorFile(path, wanted, (name) => weights.read(name), savedDTypes[dtype])
   const tensors = openTensorFile(path)
   return {

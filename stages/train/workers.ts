@@ -55,8 +55,8 @@ const taskOf = ({ pipeline, run, stage, key, config, inputs, files, ...rest }: S
 }
 
 /** What a replica needs to serve: the same learner and order as the stage's process, over the exchange that it inherited. */
-export const prepareReplica = async ({ config, inputs, threads }: StageTask<TrainConfig>, workers: number) => {
-  const quiet = { config, inputs, emit: () => undefined }
+export const prepareReplica = async ({ config, inputs, threads, workDir }: StageTask<TrainConfig>, workers: number) => {
+  const quiet = { config, inputs, workDir, emit: () => undefined }
   const { learner, order } = await prepare(quiet, threadsOf(threads, workers))
   return { learner, order, exchange: new Exchange(exchangeFd, learner.store.trainables) }
 }

@@ -3,6 +3,7 @@ import { Graph } from "#src/graph/Graph.ts"
 import type { TypedArray } from "#src/graph/Type.ts"
 import type { Built, Cache, Model, Weights } from "#src/models/Model.ts"
 import { openSession } from "#src/runtime/openSession.ts"
+import type { Session } from "#src/runtime/Session.ts"
 
 const hidden = -3.4028234663852886e38
 
