@@ -16,7 +16,7 @@ export default pipeline("quickstart", { objective: "turn requests at an inn's de
     { tokens, base },
     {
       method: full(),
-      epochs: 4,
+      epochs: 2,
       batchSize: 16,
       learningRate: 2e-3,
       schedule: "cosine",

@@ -46,10 +46,13 @@ const families: readonly (readonly [string, string])[] = [
 const days = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 export const years = { first: 2024, last: 2043 }
 
-const allSurnames = (): readonly string[] =>
-  families.flatMap(([stems, endings]) =>
-    stems.split(" ").flatMap((stem) => endings.split(" ").filter((end) => !stem.toLowerCase().endsWith(end)).map((end) => stem + end))
-  )
+const combined = (stems: string, endings: string): readonly string[] =>
+  stems.split(" ").flatMap((stem) => endings.split(" ").filter((end) => !stem.toLowerCase().endsWith(end)).map((end) => stem + end))
+
+const allSurnames = (): readonly string[] => families.flatMap(([stems, endings]) => combined(stems, endings))
+
+/** Every stem with every ending, whatever the family: so many that a model has to read a name, because it cannot know it. */
+const mixedSurnames = (): readonly string[] => families.flatMap(([stems]) => families.flatMap(([, endings]) => combined(stems, endings)))
 
 const allDays = (): readonly Day[] =>
   Array.from({ length: years.last - years.first + 1 }, (_, y) => years.first + y).flatMap((year) =>
@@ -62,10 +65,11 @@ const allAmounts = (draw: Draw): readonly number[] =>
     .filter((whole) => whole < years.first || whole > years.last)
     .map((whole) => whole * 100 + (draw() < 0.35 ? below(draw, 100) : 0))
 
-/** Surnames, days and amounts in seeded order: `rows` of each for the rows, the others for the base's text. */
+/** Surnames, days and amounts in seeded order: `rows` of each for the rows, the others for the base's text, whose names are mixed. */
 export const supply = (seed: number, rows: number) => {
   const draw = drawFrom(seed)
-  const names = shuffled(draw, [...new Set(allSurnames())])
+  const own = shuffled(draw, [...new Set(allSurnames())]).slice(0, rows)
+  const names = [...own, ...shuffled(draw, [...new Set(mixedSurnames()).difference(new Set(own))])]
   const dates = shuffled(draw, allDays())
   const cents = shuffled(draw, allAmounts(draw))
   const entities = (i: number, from: number): Entities => ({
@@ -74,12 +78,14 @@ export const supply = (seed: number, rows: number) => {
     amount: { cents: around(cents, i, from), currency: pick(draw, ["EUR", "USD", "GBP"] as const) }
   })
   return {
-    /** The entities of each row: every one in this row alone. */
-    rows: Array.from({ length: rows }, (_, i) => entities(i, 0)),
+    /** The entities of each row: every one in this row alone. The inn's own book is kept in euros. */
+    rows: Array.from({ length: rows }, (_, i) => inEuros(entities(i, 0))),
     /** The i-th entities of the base's text: the lists are of different lengths, so that their items meet in ever new company. */
     text: (i: number) => entities(i, rows)
   }
 }
+
+const inEuros = (entities: Entities): Entities => ({ ...entities, amount: { ...entities.amount, currency: "EUR" } })
 
 /** Item i of a list that begins at `from` and, at its end, begins there again. */
 const around = <A>(list: readonly A[], i: number, from: number): A => list[from + (i % (list.length - from))] as A

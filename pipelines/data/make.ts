@@ -8,7 +8,7 @@ import { makeTokenizer } from "./tokenizer.ts"
 
 /** Every file's text by its path from this folder. No name, date or amount is in two rows, or in a row and in the base's text. */
 export const files = (): Readonly<Record<string, string>> => {
-  const entities = supply(1, 1200)
+  const entities = supply(1, 2400)
   const rows = requests(entities.rows)
   const text = notes(6000, entities.text)
   return {

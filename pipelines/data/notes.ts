@@ -5,7 +5,7 @@ import { below, capitalized, type Draw, drawFrom, fill, pick, shuffled } from ".
 import { type Entities, sayAmount, sayCount, sayDate, sayName } from "./entities.ts"
 
 const reports = [
-  "{name} wrote to us about {date}, for {count}, at a price of {amount}.",
+  "Today {name} wrote to us about {date}, for {count}, at a price of {amount}.",
   "A letter came from {name}. It asks for {count} on {date} and offers {amount}.",
   "This morning {name} rang. We spoke of {date}, of {count}, and of {amount}.",
   "There is news from {name}: the visit on {date} will be for {count}, and {amount} is agreed.",
@@ -15,8 +15,8 @@ const reports = [
   "For {date} there is one entry so far, {name}, with {count} and {amount}.",
   "Our neighbour told us that {name} comes on {date} for {count} and brings {amount}.",
   "We found a card on the counter. It says {count}, {amount}, {date}, and it is signed by {name}.",
-  "{name} was here in person, asked about {date}, counted out {amount} and spoke of {count}.",
-  "{name} owes the house {amount} since {date}, for {count}.",
+  "Before noon {name} was here in person, asked about {date}, counted out {amount} and spoke of {count}.",
+  "By the books, {name} owes the house {amount} since {date}, for {count}.",
   "The house owes {name} {amount} since {date}, for {count}."
 ]
 
@@ -39,7 +39,9 @@ const againDate = [
   "The day is {date}, which is day {day} of month {month} in the year {year}.",
   "In numbers that is day {day}, month {month}, year {year}.",
   "The calendar in the hall shows {date} with a red ring.",
-  "{date}, to say it once more, is the day."
+  "{date}, to say it once more, is the day.",
+  "The year is {year}.",
+  "Which year? It is {year}, and the month is number {month}."
 ]
 const againAmount = [
   "The amount is {amount}, no more and no less.",
@@ -73,11 +75,11 @@ const lists = [
   "The list on the board: {list}. Read again from the top: {list}.",
   "The porter called out {list}, and the maid answered {list}.",
   "In pencil it said {list}. In ink it says {list}.",
-  "{list}, said the letter. {list}, wrote the clerk.",
+  "So it stood: {list}, said the letter. And {list}, wrote the clerk.",
   "Heard on the telephone: {list}. Said back to be safe: {list}.",
   "Yesterday's page ends with {list}. Today's page begins with {list}."
 ]
-const items = ["{name}", "{name}", "{surname}", "{surname}", "{amount}", "{date}", "{surname} with {amount}", "{surname} on {date}", "{count}"]
+const items = ["{name}", "{name}", "{surname}", "{surname}", "{amount}", "{date}", "{surname} with {amount}", "{surname} on {date}", "the year {year}", "{year}", "{count}"]
 
 const currencies = { EUR: "euros", USD: "dollars", GBP: "pounds" }
 

@@ -104,7 +104,8 @@ export const request = (draw: Draw, { name, date, amount }: Entities): Request =
     amount: () => sayAmount(draw, amount),
     count: () => sayCount(draw, count, noun)
   })
-  const opening = pick(draw, openings)
+  // A name at the very start has other tokens than after a space, as everywhere else: it never stands there.
+  const opening = pick(draw, text.startsWith(name) ? openings.filter((each) => each !== "") : openings)
   const fields = [
     kind.action,
     `name: ${name}`,
