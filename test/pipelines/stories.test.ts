@@ -32,7 +32,8 @@ test.skipIf(!hasShared)(
 
 test("without the model's folder the error says what to type", async () => {
   const { anneal } = withPipelines()
-  const result = await anneal("run", "stories")
+  const data = ["--set", "sms.from=pipelines/data/rows.jsonl", "--set", "maths.from=pipelines/data/rows.jsonl"]
+  const result = await anneal("run", "stories", ...data)
   expect(result.code).toBe(2)
   expect(result.stderr).toContain("--set base.path=")
 })
