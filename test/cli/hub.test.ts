@@ -43,7 +43,10 @@ test("plan, run, reuse, a branch that moved, why", async () => {
   expect((await anneal("plan", "road", "--set", "base.path=elsewhere")).stdout).toContain("8 reuse")
 
   const config = JSON.parse((files["config.json"] as Buffer).toString()) as object
-  const second = server.push("org/tiny", { ...files, "config.json": Buffer.from(JSON.stringify({ ...config, transformers_version: "moved" })) })
+  const second = server.push("org/tiny", {
+    ...files,
+    "config.json": Buffer.from(JSON.stringify({ ...config, transformers_version: "moved" }))
+  })
   const names = `base: hf:org/tiny, commit ${first.slice(0, 7)} -> ${second.slice(0, 7)}`
   const before = await anneal("why", "road", "train", ...base)
   expect(before.stdout).toContain("train: maybe, waits for base, not downloaded yet")
