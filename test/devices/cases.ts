@@ -47,7 +47,7 @@ export interface CaseOptions {
 /** Two rows, and everything that the graph reads. */
 export const graphCase = async (family: string, method: Method, options: CaseOptions = {}): Promise<GraphCase> => {
   const { model, weights } = await ownModel(family)
-  const tuned = tune(tuningOf(model, method, 1e-3), baseOf(model, weights, method), { accumulates: false, seed: 1 })
+  const tuned = tune(tuningOf(model, method, 1e-3), baseOf(model, weights, method), { accumulates: false, seed: 1, mapped: false })
   const table = tokensTable(2, 3)
   const rows = { ...table, tokens: table.tokens.map((token) => token % model.vocabSize) }
   const sizes = rowSizes(rows)

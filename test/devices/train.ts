@@ -72,7 +72,8 @@ export const train = async ({
     accumulates: accumulation > 1,
     anchored: l2ToBase > 0,
     seed: 1,
-    optimizer
+    optimizer,
+    mapped: device === "cpu"
   })
   const before = tuned.store.trainables.map(({ p }) => p.slice())
   const resident =
