@@ -1,9 +1,10 @@
 // The trainer's Learner over ONNX graphs: one session per batch shape, weights in one place, random numbers from counters.
-import { batchNeeds, byLength } from "#src/batching/batch.ts"
+import { batchNeeds } from "#src/batching/batch.ts"
 import type { Order } from "#src/batching/order.ts"
-import { packed, type Place, sideBySide } from "#src/batching/place.ts"
+import { sideBySide } from "#src/batching/place.ts"
 import { rowSizes, type TokenRows } from "#src/batching/rows.ts"
-import { type BatchShape, chooseShapes, shapeOf } from "#src/batching/shapes.ts"
+import { type BatchShape, shapeOf } from "#src/batching/shapes.ts"
+import { placesOf, positionsOf, trainingShapes, validationBatches } from "./batchShapes.ts"
 import { BatchRunner, type RunnerOptions, type TrainingRunner } from "./BatchRunner.ts"
 import { DeviceCopies } from "./DeviceCopies.ts"
 import { RandomArrays } from "./RandomArrays.ts"
@@ -31,9 +32,6 @@ export interface GraphLearner extends Learner {
   readonly release: () => Promise<void>
 }
 
-/** Each shape's session keeps its activations' memory until the end: validation makes do with few. */
-const validationShapes = 2
-
 /** Opens no session yet: each shape's is made when its first batch comes. */
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const { model, tuning, batchSize, seed, store, rows, order, validation, packLength, regularization = noRegularization } = options
@@ -43,11 +41,8 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
   const runner = async (...of: [BatchShape, TrainingRunner?]): Promise<BatchRunner> =>
     BatchRunner.create({ ...options, frozenFeeds: await (frozen ??= copies.feeds(options.frozen)) }, ...of)
   const sizes = rowSizes(rows)
-  const place = (members: readonly number[]): readonly Place[] =>
-    packLength === undefined ? sideBySide(members) : packed(sizes, members, packLength)
-  const needs = Array.from({ length: order.totalSteps }, (_, step) => order.group(step).map((members) => batchNeeds(sizes, place(members))))
-  const positions = model.config.max_position_embeddings - (tuning.adapter?.numVirtualTokens ?? 0)
-  const shapes = chooseShapes(needs.flat(), positions)
+  const positions = positionsOf(model, tuning)
+  const shapes = trainingShapes(sizes, order, packLength, positions)
   const kind = { packed: packLength !== undefined, regularization, gradientCheckpointing }
   // The forward graphs alone tell how large the random inputs are.
   const draws = isRandom(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
@@ -59,7 +54,7 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
     store,
     sizes,
     gradients: async (members, scale, step) => {
-      const places = place(members)
+      const places = placesOf(sizes, members, packLength)
       const needs = batchNeeds(sizes, places)
       if (needs.targets === 0) {
         await store.clear()
@@ -83,12 +78,7 @@ const validationOf = (
   readerOf: (shape: BatchShape) => Promise<BatchRunner>
 ): NonNullable<Learner["validation"]> => {
   const sizes = rowSizes(rows)
-  const batches = byLength(sizes, batchSize)
-  const shapes = chooseShapes(
-    batches.map((members) => batchNeeds(sizes, sideBySide(members))),
-    positions,
-    validationShapes
-  )
+  const { batches, shapes } = validationBatches(sizes, batchSize, positions)
   return {
     sizes,
     batches,

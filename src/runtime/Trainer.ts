@@ -14,7 +14,7 @@ import type { Learner } from "./Learner.ts"
 import { optimizerStep, type StepOutcome } from "./optimizerStep.ts"
 import { tensorRates } from "./rates.ts"
 import { StepLog } from "./StepLog.ts"
-import { figuresAt, isReported, newMeter, tellHistory } from "./trainingFigures.ts"
+import { figuresAt, isReported, newMeter, newPace, tellHistory } from "./trainingFigures.ts"
 import { scheduleOf, type TrainerOptions } from "./TrainerOptions.ts"
 import { afterSkip, afterStep, afterValidation, initialState, isValidated, madeSteps, type TrainState } from "./TrainState.ts"
 
@@ -56,6 +56,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
   if (restored !== undefined) tellHistory(restored, log, figures, emit)
   await store.toDevice()
   const meter = newMeter()
+  const pace = newPace(order.totalSteps, emit)
   let state = restored ?? initialState
   let savedStep = state.step
 
@@ -119,6 +120,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
     const { record, positions, broken } = await optimizerStep(plan, learner)
     log.push(record)
     meter.read(positions)
+    pace(state.step + 1)
     if (broken === undefined) {
       state = afterStep(state, record.loss, record.tokens)
       for (const alert of stepAlerts(log, made)) raise(alert, alert.kind === "loss-spike" ? group.flat() : undefined)

@@ -1,4 +1,5 @@
 // The figures that a training reports while it runs: the curve from its log, speed and memory from the clock.
+import { duration } from "#src/domain/duration.ts"
 import type { StageEvent } from "#src/domain/RunEvent.ts"
 import type { StepLog } from "./StepLog.ts"
 import type { TrainState } from "./TrainState.ts"
@@ -39,6 +40,23 @@ export const tellHistory = ({ step, validations, alerts }: TrainState, log: Step
     events.push({ step, event: { _tag: "Metrics", step, values: { validationLoss: loss }, nonFinite: [] } })
   for (const alert of alerts) events.push({ step: alert.step, event: { _tag: "Alert", ...alert } })
   for (const { event } of events.sort((a, b) => a.step - b.step)) emit(event)
+}
+
+/** Says how long the rest will take, by the second step of this process: the first one opens sessions. Validation comes on top. */
+export const newPace = (totalSteps: number, emit: Emit): ((step: number) => void) => {
+  let steps = 0
+  let since = 0
+  return (step) => {
+    const now = performance.now()
+    steps++
+    if (steps === 2) {
+      const each = now - since
+      const rest = totalSteps - step
+      const text = `forecast: ${duration(each)} per step, ${duration(each * rest)} for the other ${rest} steps`
+      if (rest > 0) emit({ _tag: "Log", level: "info", text })
+    }
+    since = now
+  }
 }
 
 const memoryInterval = 5000

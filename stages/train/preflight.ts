@@ -1,6 +1,6 @@
 // What is checked before any work: that the tokens belong to the model and that there is something to train on.
 import { type Arrangement, groupedByLength, packedRows, shuffled } from "#src/batching/arrange.ts"
-import { pickRows, rowCount, rowSizes, type TokenRows } from "#src/batching/rows.ts"
+import { pickRows, rowCount, type RowSizes, rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { DataError, DefinitionError } from "#src/domain/Errors.ts"
 import { nearest } from "#src/domain/nearest.ts"
 import { fitsPattern } from "#src/domain/pattern.ts"
@@ -47,8 +47,7 @@ const checkVocabulary = (name: string, table: TokensTable, vocabSize: number): v
 const multiple = 16
 
 /** Positions of a packed row. @throws DataError where a row is longer */
-export const packLengthOf = ({ packLength }: TrainConfig, { ids, rows }: Part): number => {
-  const { lengths } = rowSizes(rows)
+export const packLengthOf = ({ packLength }: TrainConfig, ids: readonly string[], { lengths }: RowSizes): number => {
   const longest = lengths.reduce((most, length) => Math.max(most, length), 0)
   if (packLength === undefined) return Math.ceil(longest / multiple) * multiple
   const over = [...lengths.keys()].filter((row) => (lengths[row] as number) > packLength)
@@ -63,8 +62,7 @@ export const packLengthOf = ({ packLength }: TrainConfig, { ids, rows }: Part): 
 }
 
 /** How the options have an epoch's documents arranged into rows. */
-export const arrange = (config: TrainConfig, rows: TokenRows, packLength: number | undefined): Arrangement => {
-  const { lengths } = rowSizes(rows)
+export const arrange = (config: TrainConfig, { lengths }: RowSizes, packLength: number | undefined): Arrangement => {
   const { batchSize, gradientAccumulationSteps, groupByLength, seed } = config
   if (packLength !== undefined) return packedRows(lengths, packLength, seed)
   return groupByLength ? groupedByLength(lengths, batchSize * gradientAccumulationSteps, seed) : shuffled(lengths.length, seed)

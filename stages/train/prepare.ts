@@ -15,8 +15,10 @@ import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
 import { kindOf } from "../device.ts"
 import { checkRoom, dropoutNotes, lengthWarnings } from "./fit.ts"
+import { forecastOf } from "./forecast.ts"
 import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { beginFromText, tokensOfInit } from "./fromText.ts"
+import { checkMemory, forecastLine } from "./memoryLimit.ts"
 import { arrange, checkedPart, checkGroups, checkOptions, packLengthOf } from "./preflight.ts"
 import type { TrainConfig } from "./stage.ts"
 import { startFrom } from "./start.ts"
@@ -28,7 +30,10 @@ export interface TrainInputs {
   readonly adapter?: InputArtifact
 }
 
-export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" | "inputs" | "emit" | "workDir">, threads: number) => {
+type Context = Pick<StageContext<TrainConfig>, "config" | "inputs" | "emit" | "workDir">
+
+/** `isReplica`: the stage's own process has checked the memory for all. */
+export const prepare = async (context: Context, threads: number, isReplica = false) => {
   const { config, emit } = context
   const inputs = context.inputs as unknown as TrainInputs
   const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
@@ -47,9 +52,18 @@ export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" 
   const part = checkedPart("train", table, model.vocabSize)
   const validation = validationTable && checkedPart("validation", validationTable, model.vocabSize)
   if (part.leftOut > 0) say(`${part.leftOut} rows have no trained token and are left out`, "warning")
-  const longest = rowSizes(part.rows).lengths.reduce((most, length) => Math.max(most, length), 0)
+  const sizes = rowSizes(part.rows)
+  const longest = sizes.lengths.reduce((most, length) => Math.max(most, length), 0)
   for (const warning of lengthWarnings(model, longest)) say(warning, "warning")
   for (const note of dropoutNotes(model, config)) say(note)
+  if (device === "cpu" && !isReplica) {
+    const read = config.initialWeights === "base" ? { weights } : {}
+    const known = { kind: "known", train: sizes, ids: part.ids, validation: validation && rowSizes(validation.rows) } as const
+    const subject = { model, ...read, rows: known }
+    const forecast = forecastOf(config, subject)
+    say(forecastLine(forecast))
+    checkMemory(config, subject, forecast, start !== undefined)
+  }
   const under = start?.overBase(weights) ?? weights
   const [accumulates, optimizer] = [config.gradientAccumulationSteps > 1, optimizerOf(config)]
   const held = heldAs(config.dtype, tuning.frozen, baseOf(model, under, config.method), context.workDir)
@@ -69,8 +83,8 @@ export const prepare = async (context: Pick<StageContext<TrainConfig>, "config" 
   if (memory !== undefined) say(memory)
 
   const { rows, ids } = part
-  const packLength = config.packing ? packLengthOf(config, part) : undefined
-  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, rows, packLength) })
+  const packLength = config.packing ? packLengthOf(config, ids, sizes) : undefined
+  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, sizes, packLength) })
   const store = device === "cpu" ? tuned.store : new ResidentStore(tuned.store, { device, threads, accumulates, optimizer })
   const learner = graphLearner({
     ...tuned,

@@ -13,7 +13,8 @@ import { saveLog } from "./log.ts"
 import { prepare, type TrainInputs } from "./prepare.ts"
 import { saveResult } from "./result.ts"
 import { executionOnly, type TrainConfig } from "./stage.ts"
-import { startTeam, threadsOf, workersOf } from "./workers.ts"
+import { threadsOf, workersOf } from "./share.ts"
+import { startTeam } from "./workers.ts"
 
 export const run = async (context: StageContext<TrainConfig>): Promise<StageResult> => {
   const { config, emit } = context

@@ -82,12 +82,16 @@ export const TrainConfig = Schema.Struct({
     1,
     "processes that share the micro-batches of each step, each with the frozen weights and a graph of its own; at most gradientAccumulationSteps of them; the result is the same to the byte"
   ),
+  memoryLimit: optional(
+    Schema.Union([PositiveInt, Schema.String.check(Schema.isPattern(/^\d+(\.\d+)? ?([kMGT]?B|[KMGT]iB)$/))]),
+    'memory that the training may take, as "8GB" or in bytes: where the forecast is above it, the stage fails before it reads a weight and names settings that fit; default: what the machine, or the control group, has'
+  ),
   loggingSteps: field(PositiveInt, 1, "report metrics every so many steps")
 })
 export type TrainConfig = typeof TrainConfig.Type
 
 /** Options that change no number: they stand in no key and in no result. The device's kind does: it is one of the facts. */
-export const executionOnly = ["device", "loggingSteps", "gradientCheckpointing", "workers"] as const
+export const executionOnly = ["device", "loggingSteps", "gradientCheckpointing", "workers", "memoryLimit"] as const
 
 export const trainKind = stageKind({
   kind: "train",

@@ -1,5 +1,4 @@
 // The processes that share a training's micro-batches: the stage's own and its replicas (replica.ts).
-import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import type { StageContext, StageTask } from "#src/domain/StageContext.ts"
 import { Exchange, openExchange } from "#src/runtime/parallel/Exchange.ts"
@@ -8,14 +7,8 @@ import { exchangeFd } from "#src/runtime/parallel/protocol.ts"
 import { Replica } from "#src/runtime/parallel/Replica.ts"
 import type { Learner } from "#src/runtime/Learner.ts"
 import { prepare } from "./prepare.ts"
+import { threadsOf } from "./share.ts"
 import type { TrainConfig } from "./stage.ts"
-
-/** Above the number of a step's micro-batches they would have nothing to do. */
-export const workersOf = ({ workers, gradientAccumulationSteps }: TrainConfig): number => Math.min(workers, gradientAccumulationSteps)
-
-/** A worker's share of `threads` (0: one per core). */
-export const threadsOf = (threads: number, workers: number): number =>
-  workers === 1 ? threads : Math.max(1, Math.floor((threads === 0 ? availableParallelism() : threads) / workers))
 
 export interface Team {
   readonly learner: Learner
@@ -57,6 +50,6 @@ const taskOf = ({ pipeline, run, stage, key, config, inputs, files, ...rest }: S
 /** What a replica needs to serve: the same learner and order as the stage's process, over the exchange that it inherited. */
 export const prepareReplica = async ({ config, inputs, threads, workDir }: StageTask<TrainConfig>, workers: number) => {
   const quiet = { config, inputs, workDir, emit: () => undefined }
-  const { learner, order } = await prepare(quiet, threadsOf(threads, workers))
+  const { learner, order } = await prepare(quiet, threadsOf(threads, workers), true)
   return { learner, order, exchange: new Exchange(exchangeFd, learner.store.trainables) }
 }

@@ -1,0 +1,38 @@
+// The batches of a training and its validation, and the static shapes that are chosen for them: each shape is a graph and a session.
+import { batchNeeds, byLength } from "#src/batching/batch.ts"
+import type { Order } from "#src/batching/order.ts"
+import { packed, type Place, sideBySide } from "#src/batching/place.ts"
+import type { RowSizes } from "#src/batching/rows.ts"
+import { type BatchShape, chooseShapes } from "#src/batching/shapes.ts"
+import type { Model } from "#src/models/Model.ts"
+import type { Tuning } from "./Tuning.ts"
+
+/** Each shape's session keeps its activations' memory until the end: validation makes do with few. */
+const validationShapes = 2
+
+/** Positions of a row that the model has behind what the adapter puts in front. */
+export const positionsOf = ({ config }: Model, { adapter }: Tuning): number =>
+  config.max_position_embeddings - (adapter?.numVirtualTokens ?? 0)
+
+/** Where the documents of a micro-batch stand; `packLength`: of rows that hold several. */
+export const placesOf = (sizes: RowSizes, members: readonly number[], packLength: number | undefined): readonly Place[] =>
+  packLength === undefined ? sideBySide(members) : packed(sizes, members, packLength)
+
+/** Shapes of a training's micro-batches, shortest first. */
+export const trainingShapes = (sizes: RowSizes, order: Order, packLength: number | undefined, positions: number): readonly BatchShape[] => {
+  const needs = Array.from({ length: order.totalSteps }, (_, step) =>
+    order.group(step).map((members) => batchNeeds(sizes, placesOf(sizes, members, packLength)))
+  )
+  return chooseShapes(needs.flat(), positions)
+}
+
+export interface ValidationBatches {
+  readonly batches: readonly (readonly number[])[]
+  readonly shapes: readonly BatchShape[]
+}
+
+export const validationBatches = (sizes: RowSizes, batchSize: number, positions: number): ValidationBatches => {
+  const batches = byLength(sizes, batchSize)
+  const needs = batches.map((members) => batchNeeds(sizes, sideBySide(members)))
+  return { batches, shapes: chooseShapes(needs, positions, validationShapes) }
+}

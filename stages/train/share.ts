@@ -1,0 +1,10 @@
+// How many processes share a training, and the threads that each of them has.
+import { availableParallelism } from "node:os"
+import type { TrainConfig } from "./stage.ts"
+
+/** Above the number of a step's micro-batches they would have nothing to do. */
+export const workersOf = ({ workers, gradientAccumulationSteps }: TrainConfig): number => Math.min(workers, gradientAccumulationSteps)
+
+/** A worker's share of `threads` (0: one per core). */
+export const threadsOf = (threads: number, workers: number): number =>
+  workers === 1 ? threads : Math.max(1, Math.floor((threads === 0 ? availableParallelism() : threads) / workers))
