@@ -1,5 +1,5 @@
-// A train stage's memory, told from its options, the model's config and the sizes of its rows: in the stage before it reads a weight, in
-// `plan --memory` where nothing has run yet.
+// A train stage's memory, told from its options, the model's config and the sizes of its rows, before a weight is read; where the rows are not
+// known yet, from how long they may be at most.
 import { trainingOrder } from "#src/batching/order.ts"
 import type { RowSizes } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes } from "#src/batching/shapes.ts"
