@@ -1,5 +1,5 @@
 // The memory of a training, told before it begins: from the shapes of weights and batches alone, no weight is read. What the numbers
-// mean and how near they come: docs/performance.md.
+// mean and how near they come: bench/memory.ts.
 import type { BatchShape } from "#src/batching/shapes.ts"
 import { bytesOf, runMemory } from "#src/graph/memory.ts"
 import { lower } from "#src/graph/onnx/lower.ts"

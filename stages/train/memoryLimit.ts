@@ -124,7 +124,7 @@ export const checkMemory = (config: TrainConfig, subject: Subject, { total }: Fo
   const fields = {
     message: `the training would take about ${bytes(total)} of memory, ${own ? "memoryLimit is" : "this machine has"} ${bytes(limit)}`,
     where: own ? "train.memoryLimit" : "train",
-    why: "forecast before any weight is read; anneal plan --memory shows what takes it",
+    why: "forecast before any weight is read; the line before in the log says what takes it",
     hint:
       settings.length === 0
         ? "none of the settings that were tried fits: shorten the rows (maxLength of the format stage), or use a smaller model"
