@@ -1,5 +1,6 @@
 // What the training loop trains with: gradients of rows and losses, whatever computes them.
 import type { RowSizes } from "#src/batching/rows.ts"
+import type { ProcessMemory } from "./processMemory.ts"
 import type { Store } from "./Store.ts"
 
 /** Computes losses and gradients of rows, by their numbers. */
@@ -10,6 +11,8 @@ export interface Learner {
   readonly begin?: (group: readonly (readonly number[])[], scale: number, step: number) => Promise<void>
   /** Fills the store's gradients with those of `scale` x (sum of the batch's losses); returns that sum, unscaled, in nats. */
   readonly gradients: (members: readonly number[], scale: number, step: number) => Promise<number>
+  /** What the other processes that compute hold, as they said it last. */
+  readonly memoryElsewhere?: () => ProcessMemory
   /** The validation part, where there is one: its batches, and the sum of one batch's losses. */
   readonly validation?: {
     readonly sizes: RowSizes

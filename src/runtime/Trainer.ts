@@ -129,7 +129,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
       const { values, nonFinite } = figuresAt(log, state.step, figures)
       emit({ _tag: "Progress", done: state.step, total: order.totalSteps, unit: "steps" })
       emit({ _tag: "Metrics", step: state.step, values: { ...values, tokensPerSecond: meter.speed() }, nonFinite })
-      meter.memory(emit)
+      meter.memory(emit, learner.memoryElsewhere?.())
     }
   }
 

@@ -1,6 +1,7 @@
 // The figures that a training reports while it runs: the curve from its log, speed and memory from the clock.
 import { duration } from "#src/domain/duration.ts"
 import type { StageEvent } from "#src/domain/RunEvent.ts"
+import { ownMemory, type ProcessMemory, summed } from "./processMemory.ts"
 import type { StepLog } from "./StepLog.ts"
 import type { TrainState } from "./TrainState.ts"
 
@@ -61,16 +62,16 @@ export const newPace = (totalSteps: number, emit: Emit): ((step: number) => void
 
 const memoryInterval = 5000
 
-/** Positions read per second since the last figures, and the process's memory every few seconds. */
+/** Positions read per second since the last figures, and the memory of all processes every few seconds. */
 export const newMeter = () => {
   let positions = 0
   let since = performance.now()
   let told = -Infinity
   return {
-    memory: (emit: Emit): void => {
+    memory: (emit: Emit, elsewhere?: ProcessMemory): void => {
       if (performance.now() - told < memoryInterval) return
       told = performance.now()
-      emit({ _tag: "Device", rss: process.memoryUsage.rss(), peakRss: process.resourceUsage().maxRSS * 1024 })
+      emit({ _tag: "Device", ...summed([ownMemory(), ...(elsewhere === undefined ? [] : [elsewhere])]) })
     },
     read: (n: number): void => {
       positions += n

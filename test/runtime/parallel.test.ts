@@ -33,7 +33,7 @@ const fakeReplica = (said: string[], name: string) => {
       const loss = queue.shift()
       if (loss === undefined || full) throw new Error(`${name} would wait forever`)
       full = loss >= 100
-      return { type: "result", item: loss % 100, loss } as const
+      return { type: "result", item: loss % 100, loss, memory: { rss: 100 + loss, peakRss: 2000 } } as const
     }
   }
 }
@@ -94,6 +94,15 @@ test("a step or a validation that is given up leaves nothing behind", async () =
   }
   await learner.begin?.(groupOf(3), 1, 2)
   for (const item of [0, 1, 2]) expect(await learner.gradients([item], 1, 2)).toBe(200 + item)
+})
+
+test("the memory of the replicas is what each said last", async () => {
+  const { learner } = setUp()
+  expect(learner.memoryElsewhere?.()).toEqual({ rss: 0, peakRss: 0 })
+  await learner.begin?.(groupOf(5), 1, 1)
+  for (const item of [0, 1, 2, 3, 4]) await learner.gradients([item], 1, 1)
+  // The first computed item 1, then 4; the second item 2.
+  expect(learner.memoryElsewhere?.()).toEqual({ rss: 200 + 104 + 102, peakRss: 4000 })
 })
 
 test("the exchange moves weights and gradients bit by bit and has no name", () => {

@@ -2,6 +2,7 @@
 // i mod n. Worker 0 is this process; the others are replicas, which get the weights before each share of work and give back
 // gradients and losses. They are asked for one item after the other, as if one process had computed all: same sums, same bytes.
 import type { Learner } from "../Learner.ts"
+import { type ProcessMemory, summed } from "../processMemory.ts"
 import type { Exchange } from "./Exchange.ts"
 import type { Share } from "./protocol.ts"
 import type { Replica } from "./Replica.ts"
@@ -15,12 +16,14 @@ export const parallelLearner = (
   const workers = replicas.length + 1
   /** Results that each replica still owes, of a kind. */
   const owed = replicas.map(() => 0)
+  const memories = replicas.map((): ProcessMemory => ({ rss: 0, peakRss: 0 }))
   let gradients = false
   let position = 0
 
   const result = async (at: number): Promise<number> => {
-    const { loss } = await (replicas[at] as (typeof replicas)[number]).next()
+    const { loss, memory } = await (replicas[at] as (typeof replicas)[number]).next()
     owed[at] = (owed[at] as number) - 1
+    memories[at] = memory
     return loss
   }
   const taken = (at: number): void => {
@@ -52,6 +55,7 @@ export const parallelLearner = (
   return {
     store: own.store,
     sizes: own.sizes,
+    memoryElsewhere: () => summed(memories),
     begin: async (group, scale, step) => {
       await handOut(group.length, (items) => ({ type: "gradients", step, scale, items }))
       gradients = true

@@ -4,6 +4,7 @@ import type { Order } from "#src/batching/order.ts"
 import { BugError } from "#src/domain/Errors.ts"
 import { faultPoint } from "../faults.ts"
 import type { Learner } from "../Learner.ts"
+import { ownMemory } from "../processMemory.ts"
 import type { Exchange } from "./Exchange.ts"
 import type { FromReplica, Share, ToReplica } from "./protocol.ts"
 
@@ -43,13 +44,16 @@ export const serve = async (
       while (full) full = (await next()).type !== "taken"
       exchange.writeGradients(region)
       full = true
-      say({ type: "result", item, loss })
+      say({ type: "result", item, loss, memory: ownMemory() })
     }
   }
   const losses = async (items: readonly number[]): Promise<void> => {
     const { validation } = learner
     if (validation === undefined) throw new BugError({ message: "a replica without a validation part was asked for its losses" })
-    for (const item of items) say({ type: "result", item, loss: await validation.loss(validation.batches[item] as readonly number[]) })
+    for (const item of items) {
+      const loss = await validation.loss(validation.batches[item] as readonly number[])
+      say({ type: "result", item, loss, memory: ownMemory() })
+    }
   }
   for (;;) {
     const message = await next()
