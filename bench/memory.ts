@@ -157,7 +157,7 @@ const mb = (bytes: number): string => (bytes / 1e6).toFixed(0)
 const measure = async (each: Case, base: string, at: number): Promise<string> => {
   const work = join(folder, String(at))
   mkdirSync(join(work, "out"), { recursive: true })
-  const config = Schema.decodeUnknownSync(TrainConfig)({ epochs: 1, maxSteps: 4, ...each.config })
+  const config = Schema.decodeUnknownSync(TrainConfig)({ epochs: 1, maxSteps: 4, device: "cpu", ...each.config }) as TrainConfig
   const { vocab } = models[each.model] as Shape
   const rows = config.batchSize * config.gradientAccumulationSteps * (config.packing ? 8 : 4)
   const table = tokensOf(each, rows, vocab)

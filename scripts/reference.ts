@@ -28,6 +28,7 @@ const typeText = (ast: SchemaAST.AST): string => {
 const bareType = (ast: SchemaAST.AST): string => {
   switch (ast._tag) {
     case "String":
+    case "TemplateLiteral":
       return "text"
     case "Number":
       return "number"

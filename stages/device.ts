@@ -1,17 +1,30 @@
 // The option that names the device of a computation. Its kind belongs to the key, because it changes the last bits of numbers; which one
 // of several it is does not.
 import * as Schema from "effect/Schema"
+import type { Settled } from "#src/domain/Pipeline.ts"
+import { autoDevice } from "#src/runtime/autoDevice.ts"
 
-const Numbered = Schema.String.check(Schema.isPattern(/^cuda:\d+$/))
+const Numbered = Schema.TemplateLiteral(["cuda:", Schema.Number]).check(Schema.isPattern(/^cuda:\d+$/))
 
 export const Device = Schema.Union([Schema.Literals(["auto", "cpu", "webgpu", "cuda"]), Numbered, Schema.NonEmptyArray(Numbered)])
 export type Device = typeof Device.Type
+/** What the plan has settled. */
+export type NamedDevice = Exclude<Device, "auto">
 
 export type DeviceKind = "cpu" | "webgpu" | "cuda"
 
-/** "auto" is the CPU: CUDA cannot train yet, and WebGPU, whose sums are in no fixed order on every GPU, is used only when it is named. */
-export const kindOf = (device: Device): DeviceKind => {
+export const kindOf = (device: NamedDevice): DeviceKind => {
   if (typeof device !== "string") return "cuda"
-  if (device === "auto") return "cpu"
   return device === "cpu" || device === "webgpu" ? device : "cuda"
+}
+
+/** The device of a config, and what of it the plan chose. */
+export const settleDevice = ({
+  device
+}: {
+  readonly device: Device
+}): { readonly device: NamedDevice; readonly values: Settled["values"] } => {
+  if (device !== "auto") return { device, values: {} }
+  const chosen = autoDevice().device
+  return { device: chosen, values: { device: chosen } }
 }

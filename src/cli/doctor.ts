@@ -8,6 +8,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import { isAnnealError } from "#src/domain/Errors.ts"
 import { bytes, plural } from "#src/report/format.ts"
+import { autoDevice } from "#src/runtime/autoDevice.ts"
 import type { Theme } from "#src/report/Theme.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { handler } from "./command.ts"
@@ -106,11 +107,13 @@ export const doctorCommand = Command.make(
     const found = await Promise.all(checks(workspace, Option.getOrUndefined(pipeline)))
     // Where the runtime does not even load, the check above says so.
     const devices = await deviceStates().catch(() => [])
-    if (json) printJson({ ok: found.every((one) => one.ok), checks: found, devices })
+    const auto = autoDevice()
+    if (json) printJson({ ok: found.every((one) => one.ok), checks: found, devices, auto })
     else {
       const theme = themeFor(process.stdout, ascii)
       for (const one of found) print(line(theme, one))
       for (const state of devices) print(deviceLine(theme, state))
+      print(`  device: "auto" is ${auto.device}: ${auto.why}`)
     }
     return found.every((one) => one.ok) ? 0 : 5
   })

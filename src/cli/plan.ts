@@ -1,11 +1,13 @@
 // `anneal plan <pipeline>`: what a run would do with each stage, and why. Writes nothing.
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import { UsageError } from "#src/domain/Errors.ts"
 import type { Decision, PlannedStage } from "#src/domain/RunEvent.ts"
 import { short } from "#src/report/format.ts"
 import { planSummary } from "#src/report/lines.ts"
 import { textTable } from "#src/report/table.ts"
 import type { Theme } from "#src/report/Theme.ts"
+import { autoLines } from "./auto.ts"
 import { handler } from "./command.ts"
 import { openWorkspace } from "./context.ts"
 import * as flags from "./flags.ts"
@@ -18,6 +20,7 @@ const colours = { reuse: "cyan", run: "yellow", maybe: "dim" } as const
 export const planText = (theme: Theme, pipeline: string, plan: readonly PlannedStage[], wide: boolean): string =>
   [
     `${theme.paint("bold", pipeline)}  ${planSummary(theme, plan)}`,
+    ...autoLines(plan),
     "",
     textTable({
       header: ["", "stage", "decision", "key", "needs", "why"],
@@ -58,6 +61,10 @@ export const planCommand = Command.make(
     stages: flags.targets,
     ...choiceFlags,
     mermaid: Flag.Boolean("mermaid").pipe(Flag.withDescription("print a Mermaid flowchart"), Flag.withDefault(false)),
+    memory: Flag.Boolean("memory").pipe(
+      Flag.withDescription("also forecast the memory of each train stage, beside its limit"),
+      Flag.withDefault(false)
+    ),
     json: flags.json,
     wide: flags.wide,
     ascii: flags.ascii,
@@ -65,23 +72,27 @@ export const planCommand = Command.make(
   },
   handler(async (input) => {
     const { planPipeline } = await import("./planning.ts")
+    if (input.memory && input.mermaid)
+      throw new UsageError({ message: "--memory and --mermaid do not go together", hint: "a chart has no figures: leave one of them out" })
     const { set, only, from, force, stages: targets } = input
-    const { pipeline, plan, warnings } = await planPipeline(openWorkspace(input.artifacts), input.pipeline, {
-      set,
-      only,
-      from,
-      force,
-      targets
-    })
+    const workspace = openWorkspace(input.artifacts)
+    const prepared = await planPipeline(workspace, input.pipeline, { set, only, from, force, targets })
+    const { pipeline, plan, warnings } = prepared
     for (const warning of warnings) note(`! ${warning}`)
-    if (input.json) return printJson({ pipeline: pipeline.id, stages: plan })
+    // Builds the graphs of each training: loaded only where it is asked for.
+    const forecasts = input.memory ? await import("./planMemory.ts") : undefined
+    const memory = await forecasts?.memoryOf(workspace, prepared)
+    if (input.json) return printJson({ pipeline: pipeline.id, stages: plan, ...(memory === undefined ? {} : { memory }) })
     if (input.mermaid) return print(mermaid(plan))
-    print(planText(themeFor(process.stdout, input.ascii), pipeline.id, plan, input.wide))
+    const theme = themeFor(process.stdout, input.ascii)
+    print(planText(theme, pipeline.id, plan, input.wide))
+    if (forecasts !== undefined && memory !== undefined) print(`\n${await forecasts.memoryTexts(theme, memory)}`)
   })
 ).pipe(
   Command.withDescription("What a run would do with each stage, and why. Writes nothing."),
   Command.withExamples([
     { command: "anneal plan quickstart", description: "reuse, run or maybe, with the reason" },
+    { command: "anneal plan quickstart --memory", description: "and what training will take" },
     { command: "anneal plan quickstart --set train.learningRate=1e-4 --json", description: "with a change, for scripts" }
   ])
 )

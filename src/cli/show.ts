@@ -4,6 +4,7 @@ import type { RunView, StageView } from "#src/domain/RunView.ts"
 import { bytes, cut, duration, inline, number, short } from "#src/report/format.ts"
 import { textTable } from "#src/report/table.ts"
 import { stateColour, type Theme } from "#src/report/Theme.ts"
+import { autoLines } from "./auto.ts"
 import { handler } from "./command.ts"
 import { openRun, openWorkspace, outcomeOf } from "./context.ts"
 import * as flags from "./flags.ts"
@@ -37,6 +38,7 @@ const heading = (theme: Theme, view: RunView): readonly string[] => {
     ]
       .filter((part) => part !== "")
       .join("  "),
+    ...autoLines(view.stages),
     ...Object.entries(view.overrides).map(([path, value]) => `  set ${path} = ${inline(value)}`),
     ...view.registered.map((model) => `  registered ${model.name}@${model.version}`)
   ]

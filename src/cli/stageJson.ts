@@ -15,6 +15,7 @@ export const stageJson = (stage: StageView) => ({
   outcome: stage.state,
   key: stage.key,
   reason: stage.reason,
+  auto: stage.auto,
   producedBy: stage.producedBy,
   outputs: stage.outputs,
   ...figuresJson(stage.metrics),

@@ -5,9 +5,11 @@ import * as Flag from "effect/cli/Flag"
 import { UsageError } from "#src/domain/Errors.ts"
 import { hintFor } from "#src/domain/nearest.ts"
 import type { ManifestField, Reason } from "#src/domain/RunEvent.ts"
+import type { StageView } from "#src/domain/RunView.ts"
 import { changeText, diffManifests, type FieldChange } from "#src/engine/explain.ts"
 import { short } from "#src/report/format.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
+import { autoText } from "./auto.ts"
 import { handler } from "./command.ts"
 import { askCatalog, isRun, openRun, openWorkspace } from "./context.ts"
 import * as flags from "./flags.ts"
@@ -20,6 +22,8 @@ interface Explained {
   readonly decision: string
   readonly reason: Reason | null
   readonly key: string | null
+  /** What the plan chose for fields that were left to it. */
+  readonly auto: StageView["auto"]
   /** The run compared with; null where there is nothing to compare with. */
   readonly against: string | null
   readonly changes: readonly FieldChange[]
@@ -57,13 +61,13 @@ const explainPlan = async (workspace: WorkspacePaths, input: WhyInput): Promise<
     throw new UsageError({ message: `${pipeline.id} has no stage "${input.stage}"`, hint: hintFor(input.stage, ids) })
   }
   const { planned, manifest } = found
-  const { decision, reason, key } = planned
+  const { decision, reason, key, auto = {} } = planned
   const changes =
     input.against === undefined ? found.changes : diffManifests(await manifestIn(workspace, input.against, input.stage), manifest)
   const against = input.against ?? found.against?.run ?? null
   const reads = (source: string): boolean => Object.values(found.stage.inputs).some((ref) => ref.stage === source)
   const sources = against === null ? [] : changedOrigins(await originsIn(workspace, against), origins, reads)
-  return { stage: input.stage, decision, reason, key, against, changes, sources }
+  return { stage: input.stage, decision, reason, key, auto, against, changes, sources }
 }
 
 const explainRun = async (workspace: WorkspacePaths, input: WhyInput): Promise<Explained> => {
@@ -80,6 +84,7 @@ const explainRun = async (workspace: WorkspacePaths, input: WhyInput): Promise<E
     stage: input.stage,
     decision: found?.state ?? "",
     reason,
+    auto: found?.auto ?? {},
     key: found?.key ?? null,
     against,
     changes: before === undefined ? [] : diffManifests(before, manifest),
@@ -87,9 +92,10 @@ const explainRun = async (workspace: WorkspacePaths, input: WhyInput): Promise<E
   }
 }
 
-const text = ({ stage, decision, reason, key, against, changes, sources }: Explained): string =>
+const text = ({ stage, decision, reason, key, auto, against, changes, sources }: Explained): string =>
   [
     `${stage}: ${decision}${reason === null ? "" : `, ${reason.text}`}  (key ${short(key, 8)})`,
+    ...(Object.keys(auto).length === 0 ? [] : [`  ${autoText(auto)}`]),
     ...(against === null
       ? ["  nothing to compare with"]
       : [`  compared with run ${against}:${changes.length === 0 ? " every field is the same" : ""}`]),

@@ -40,6 +40,23 @@ export interface PipelineDef {
   readonly stages: readonly StageDef[]
 }
 
+/** What a stage's input is wired to, as far as it is known before anything runs. */
+export interface PlannedInput {
+  /** The stage that makes it; of a user's own kind nothing but the name is known. Absent for a source. */
+  readonly producer?: { readonly id: string; readonly builtin?: { readonly kind: string; readonly config: unknown } }
+  /** Folder of a source. Absent while it is not downloaded. */
+  readonly path?: string
+}
+
+/** What a config leaves open ("auto"), as the plan settles it. */
+export interface Settled {
+  /** Plain JSON by field of the config: stands there, and in the key, as if it had been written. */
+  readonly values: Readonly<Record<string, string | number>>
+  /** Fields that nothing can be said of before a base model is downloaded; a run downloads first. */
+  readonly open?: readonly string[]
+  readonly warning?: string
+}
+
 /** What a stage kind is, with its types erased: `defineStage` gives the typed view. See stages/<kind>/stage.ts. */
 export interface StageKind {
   readonly kind: string
@@ -55,7 +72,14 @@ export interface StageKind {
   readonly executionOnly?: readonly string[]
   /** External files named in the config, by config path: digested into the key instead of their path. */
   readonly files?: (config: never) => Readonly<Record<string, string | readonly string[]>>
-  /** Facts of the runtime that change results, e.g. { onnxruntime: "1.30.0" }. */
+  /**
+   * Settles what the config leaves to the plan. Must depend on nothing that changes by itself (free memory, time): its values are in the key.
+   * Loaded for every plan, so that what is heavy is loaded inside. Builtin stages only.
+   */
+  readonly settle?: () => Promise<{
+    readonly settle: (config: never, inputs: Readonly<Record<string, PlannedInput>>, stage: string) => Settled | Promise<Settled>
+  }>
+  /** Facts of the runtime that change results, e.g. { onnxruntime: "1.30.0" }; of a settled config, whose open fields they do not read. */
   readonly facts?: (config: never) => Readonly<Record<string, string>>
   /** Runs in a process of its own (native code that may crash or block): builtin stages only. */
   readonly isolate?: boolean

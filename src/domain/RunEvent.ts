@@ -43,7 +43,9 @@ export const PlannedStage = Schema.Struct({
   decision: Decision,
   reason: Schema.NullOr(Reason),
   /** "sha256:<hex>", null while an upstream result is pending. */
-  key: Schema.NullOr(Schema.String)
+  key: Schema.NullOr(Schema.String),
+  /** Fields of its config that were left to the plan, with the values that it chose; null where only a download will tell. */
+  auto: Schema.optionalKey(Schema.Record(Schema.String, Schema.NullOr(Schema.Union([Schema.String, Schema.Finite]))))
 })
 export type PlannedStage = typeof PlannedStage.Type
 
@@ -94,7 +96,7 @@ export const Metrics = Schema.TaggedStruct("Metrics", {
   values: Schema.Record(Schema.String, Schema.NullOr(Schema.Finite)),
   nonFinite: Schema.Array(Schema.String)
 })
-/** Memory in bytes: resident set of the stage's process. */
+/** Memory in bytes: resident set of the stage's process, and of those that it shares its work with. */
 export const Device = Schema.TaggedStruct("Device", { ...stage, rss: Schema.Finite, peakRss: Schema.Finite })
 export const Log = Schema.TaggedStruct("Log", { ...stage, level: Schema.Literals(["info", "warning", "error"]), text: Schema.String })
 export const Saved = Schema.TaggedStruct("Saved", {

@@ -33,6 +33,8 @@ export interface StageView {
   /** "sha256:<hex>"; null while not known. */
   readonly key: string | null
   readonly manifest: readonly ManifestField[]
+  /** Fields of its config that were left to the plan, with the values that it chose; null where only a download could tell. */
+  readonly auto: Readonly<Record<string, string | number | null>>
   readonly startedAt: string | null
   readonly endedAt: string | null
   readonly progress: Progress | null
@@ -42,7 +44,7 @@ export interface StageView {
   readonly live: Readonly<Record<string, { readonly value: number | null; readonly step: number }>>
   /** Last finite values by name, oldest first, at most `historyLength`. */
   readonly history: Readonly<Record<string, readonly number[]>>
-  /** Resident bytes of the stage's own process, where it has one. */
+  /** Resident bytes of the stage's own process, where it has one, and of those that it shares its work with. */
   readonly rss: number | null
   readonly peakRss: number | null
   readonly resumedFrom: number | null
@@ -116,6 +118,7 @@ const emptyStage = (id: string): StageView => ({
   reason: null,
   key: null,
   manifest: [],
+  auto: {},
   startedAt: null,
   endedAt: null,
   progress: null,
@@ -155,6 +158,7 @@ const reduceStage = (stage: StageView, event: Extract<RunEvent, { readonly stage
         ...emptyStage(stage.id),
         needs: stage.needs,
         decision: stage.decision,
+        auto: stage.auto,
         kind: event.kind,
         state: "running",
         key: event.key,

@@ -3,7 +3,7 @@ import { getCallSites } from "node:util"
 import type * as Schema from "effect/Schema"
 import { DefinitionError } from "#src/domain/Errors.ts"
 import { hubName } from "#src/domain/hubName.ts"
-import type { PipelineDef, Ref, SourceDef, StageDef, StageKind, StageResult } from "#src/domain/Pipeline.ts"
+import type { PipelineDef, PlannedInput, Ref, Settled, SourceDef, StageDef, StageKind, StageResult } from "#src/domain/Pipeline.ts"
 import type { StageContext } from "#src/domain/StageContext.ts"
 
 /** Input and output declarations: name -> artifact kind, "kind?" for an optional input. */
@@ -18,8 +18,8 @@ export type Wires<I extends Ports> = { readonly [N in keyof I as I[N] extends `$
 export type Handle<O extends Ports> = [SingleKey<O>] extends [never] ? { readonly [N in keyof O]: Ref<O[N]> } : Ref<O[SingleKey<O>]>
 type SingleKey<O> = { [N in keyof O]: [Exclude<keyof O, N>] extends [never] ? N : never }[keyof O]
 
-/** A stage's typed declaration; see domain/Pipeline.ts StageKind for what each field means. */
-export interface StageSpec<S extends Schema.Top, I extends Ports, O extends Ports> {
+/** A stage's typed declaration; see domain/Pipeline.ts StageKind for what each field means. `R`: its config with all that `settle` settles. */
+export interface StageSpec<S extends Schema.Top, I extends Ports, O extends Ports, R extends S["Type"] = S["Type"]> {
   readonly kind: string
   readonly version: number
   readonly config: S
@@ -27,10 +27,12 @@ export interface StageSpec<S extends Schema.Top, I extends Ports, O extends Port
   readonly outputs: O
   readonly executionOnly?: readonly string[]
   readonly files?: (config: S["Type"]) => Readonly<Record<string, string | readonly string[]>>
-  readonly facts?: (config: S["Type"]) => Readonly<Record<string, string>>
+  readonly facts?: (config: R) => Readonly<Record<string, string>>
   readonly isolate?: boolean
-  readonly run: () => Promise<{ readonly run: StageRun<S["Type"]> }>
+  readonly settle?: () => Promise<{ readonly settle: Settle<S["Type"]> }>
+  readonly run: () => Promise<{ readonly run: StageRun<R> }>
 }
+export type Settle<C> = (config: C, inputs: Readonly<Record<string, PlannedInput>>, stage: string) => Settled | Promise<Settled>
 export type StageRun<C> = (context: StageContext<C>) => Promise<StageResult>
 
 /** The config that a pipeline file writes: the Schema's encoded side, plus the stage's id. */
@@ -51,16 +53,16 @@ const collector = (what: string): Collector => {
 }
 
 /** Declares a builtin kind without the caller's module: builtin kinds are keyed by `version`. */
-export const stageKind = <S extends Schema.Top, const I extends Ports, const O extends Ports>(
-  spec: StageSpec<S, I, O>
-): StageSpec<S, I, O> => spec
+export const stageKind = <S extends Schema.Top, const I extends Ports, const O extends Ports, R extends S["Type"] = S["Type"]>(
+  spec: StageSpec<S, I, O, R>
+): StageSpec<S, I, O, R> => spec
 
 /**
  * A stage of the user's own, keyed by the module graph of the file that calls defineStage (comments, formatting and types do
  * not count), so keep it in a file of its own beside `pipelines/`.
  */
 export const defineStage = <S extends Schema.Top, const I extends Ports, const O extends Ports>(
-  spec: Omit<StageSpec<S, I, O>, "run" | "isolate"> & { readonly run: StageRun<S["Type"]> }
+  spec: Omit<StageSpec<S, I, O>, "run" | "isolate" | "settle"> & { readonly run: StageRun<S["Type"]> }
 ): ((inputs: Wires<I>, config?: Authored<S>) => Handle<O>) => {
   const module = getCallSites(2)[1]?.scriptName
   const kind = { ...spec, run: async () => ({ run: spec.run }), ...(module === undefined ? {} : { module }) } as never as StageKind

@@ -1,22 +1,21 @@
 // From a pipeline to its plan: digests of what comes from outside, look-ups, decisions. plan, why, status and run share this path.
-import { extname } from "node:path"
 import * as Effect from "effect/Effect"
-import { type AnnealError, DefinitionError, toAnnealError, UsageError } from "#src/domain/Errors.ts"
+import { type AnnealError, toAnnealError, UsageError } from "#src/domain/Errors.ts"
 import type { PipelineDef } from "#src/domain/Pipeline.ts"
 import type { ManifestField, PlannedStage } from "#src/domain/RunEvent.ts"
 import { Catalog, type Snapshot } from "#src/store/Catalog.ts"
 import type { Digest } from "#src/store/digest.ts"
-import { moduleReader } from "#src/store/moduleReader.ts"
 import { type Entry, ownPart } from "#src/store/records.ts"
-import { openSources, type Sources } from "#src/store/Sources.ts"
+import { openSources } from "#src/store/Sources.ts"
 import { Workspace, type WorkspacePaths } from "#src/store/Workspace.ts"
-import { type BaseFolder, type Bases, type Downloading, type Origin, readBases } from "./bases.ts"
+import type { BaseFolder, Downloading, Origin } from "./bases.ts"
 import { diffManifests, type FieldChange } from "./explain.ts"
 import { type FingerprintInput, keyOf, manifestOf } from "./Fingerprint.ts"
 import { lookUp } from "./lookUp.ts"
-import { withNeeds } from "./order.ts"
+import { type Outside, readOutside } from "./outside.ts"
 import { choose, type Choice, type Chosen, decide } from "./Planner.ts"
-import { type ResolvedPipeline, type ResolvedStage, resolve } from "./resolve.ts"
+import { type ResolvedStage, resolve } from "./resolve.ts"
+import { openFields, type SettledPipeline, type SettledStage } from "./settle.ts"
 
 export interface PrepareOptions extends Choice {
   /** "<stage or source id>.<path>=<value>" */
@@ -28,25 +27,25 @@ export interface PrepareOptions extends Choice {
 }
 
 export interface PreparedStage {
-  readonly stage: ResolvedStage
+  readonly stage: SettledStage
   readonly planned: PlannedStage
   /** Not selected by only/targets: neither planned nor run, but its result may be taken. */
   readonly selected: boolean
   readonly forced: boolean
   /** All of the key but its inputs. */
   readonly parts: Omit<FingerprintInput, "inputs">
-  /** The key's fields; inputs that are still to come are missing. */
+  /** The key's fields; what is still to come is missing. */
   readonly manifest: readonly ManifestField[]
   /** The result that is reused. */
   readonly reuse: Entry | undefined
   /** What the reason compares with: the last success of this stage in this pipeline, else the nearest result of its kind. */
   readonly against: Entry | undefined
-  /** Fields that differ from `against`, inputs still to come left out. */
+  /** Fields that differ from `against`, those still to come left out. */
   readonly changes: readonly FieldChange[]
 }
 
 export interface Prepared {
-  readonly pipeline: ResolvedPipeline
+  readonly pipeline: SettledPipeline
   readonly stages: readonly PreparedStage[]
   /** The contract of `plan --json`: the selected stages in order. */
   readonly plan: readonly PlannedStage[]
@@ -72,84 +71,10 @@ export const prepare = Effect.fn("prepare")(function* (
     const files = openSources(workspace)
     const found = await readOutside(workspace, pipeline, chosen, files, options)
     if (options.remember === true) files.save()
-    return { pipeline, chosen, ...found }
+    return { chosen, ...found }
   })
   return yield* catalog.read((snapshot) => planStages(workspace, snapshot, outside, options.remember === true))
 })
-
-interface Outside extends Bases {
-  readonly pipeline: ResolvedPipeline
-  readonly parts: ReadonlyMap<string, Omit<FingerprintInput, "inputs">>
-}
-
-const readOutside = async (
-  workspace: WorkspacePaths,
-  pipeline: ResolvedPipeline,
-  { selected }: Chosen,
-  files: Sources,
-  { download, remember = false }: PrepareOptions
-): Promise<Omit<Outside, "pipeline">> => {
-  const digest = async (path: string, where: string): Promise<Digest> => {
-    const absolute = workspace.resolve(path)
-    return files.digest(absolute).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
-      throw new DefinitionError({
-        message: `no such file or folder: ${path}`,
-        where,
-        why: `looked for ${absolute}`,
-        hint: `check the path, or give another one with --set ${where.replace(/^(stage|source) /, "").replace(": ", ".")}=<path>`
-      })
-    })
-  }
-  const parts = new Map<string, Omit<FingerprintInput, "inputs">>()
-  const warnings = new Set<string>()
-  for (const stage of pipeline.stages) {
-    const found: Record<string, { digest: string; extension: string }[]> = {}
-    for (const [field, named] of Object.entries(stage.files)) {
-      found[field] = []
-      for (const path of [named].flat()) {
-        const { digest: hash } = await digest(path, `stage ${stage.id}: ${field}`)
-        found[field].push({ digest: hash, extension: extname(path).slice(1).toLowerCase() })
-      }
-    }
-    const code = await codeOf(stage, workspace.root)
-    for (const warning of code.warnings) warnings.add(warning)
-    parts.set(stage.id, {
-      kind: stage.kind.kind,
-      version: stage.kind.version,
-      code,
-      config: stage.encoded,
-      leftOut: [...(stage.kind.executionOnly ?? []), ...Object.keys(stage.files)],
-      files: found,
-      facts: stage.facts,
-      outputs: stage.outputs
-    })
-  }
-  // Last, because it may download: everything that can be wrong with files and code is known by then.
-  const bases = await readBases(
-    workspace,
-    pipeline.sources,
-    sourcesOf(pipeline, selected),
-    files,
-    ({ id, path }) => digest(path, `source ${id}: path`),
-    { download, remember }
-  )
-  return { ...bases, parts, warnings: [...warnings, ...bases.warnings] }
-}
-
-/** Ids of the sources that these stages and what they need read. */
-const sourcesOf = ({ stages, sources }: ResolvedPipeline, selected: ReadonlySet<string>): ReadonlySet<string> => {
-  const needed = withNeeds(stages, selected)
-  const read = new Set(stages.filter(({ id }) => needed.has(id)).flatMap(({ inputs }) => Object.values(inputs).map((ref) => ref.stage)))
-  return new Set(sources.map(({ id }) => id).filter((id) => read.has(id)))
-}
-
-const codeOf = async ({ kind }: ResolvedStage, root: string) => {
-  if (kind.module === undefined) return { modules: {}, packages: {}, warnings: [] }
-  // The parser is loaded only where a user's own stage is to be keyed.
-  const { moduleGraph } = await import("./moduleGraph.ts")
-  return moduleGraph(kind.module, root, moduleReader)
-}
 
 const planStages = async (
   workspace: WorkspacePaths,
@@ -179,21 +104,27 @@ const planStages = async (
     const forced = selected && chosen.forced.has(stage.id)
     const intact = !forced && found !== undefined && found.lost === undefined
     const last = intact ? undefined : await snapshot.last(pipeline.id, stage.id)
-    const knowsOwn = waits && (await snapshot.knows(ownPart(manifest)))
+    const open = openFields(stage).map((field) => `config.${field}`)
+    const ofKind = () => snapshot.ofKind(stage.kind.kind)
+    // With a field of its own still open, any result of the kind may be the one.
+    const knowsOwn = waits && (open.length > 0 ? (await ofKind()).length > 0 : await snapshot.knows(ownPart(manifest)))
     const { decision, reason } = decide({ stage: stage.id, forced, pending, absent, manifest, found, knowsOwn, last })
     const reuse = decision === "reuse" ? found?.entry : undefined
     if (reuse !== undefined) results.set(stage.id, reuse)
-    const against = reuse ?? last ?? nearestOf(await snapshot.ofKind(stage.kind.kind), manifest)
+    const against = reuse ?? last ?? nearestOf(await ofKind(), manifest)
     stages.push({
       stage,
-      planned: { id: stage.id, kind: stage.kind.kind, needs: stage.needs, decision, reason, key },
+      planned: {
+        ...{ id: stage.id, kind: stage.kind.kind, needs: stage.needs, decision, reason, key },
+        ...(Object.keys(stage.auto).length === 0 ? {} : { auto: stage.auto })
+      },
       selected,
       forced,
       parts: own,
       manifest,
       reuse,
       against,
-      changes: against === undefined ? [] : changesAgainst(against, manifest, waits)
+      changes: against === undefined ? [] : changesAgainst(against, manifest, [...open, ...(waits ? ["input."] : [])])
     })
   }
   return { pipeline, stages, plan: stages.filter((stage) => stage.selected).map((stage) => stage.planned), sources, origins, warnings }
@@ -222,8 +153,9 @@ export const inputDigests = (
     })
   )
 
-const changesAgainst = (against: Entry, manifest: readonly ManifestField[], pending: boolean): readonly FieldChange[] =>
-  diffManifests(against.manifest, manifest).filter((change) => !pending || !(change.path.startsWith("input.") && change.to === undefined))
+/** `toCome`: beginnings of the paths that are not known yet. */
+const changesAgainst = (against: Entry, manifest: readonly ManifestField[], toCome: readonly string[]): readonly FieldChange[] =>
+  diffManifests(against.manifest, manifest).filter(({ path, to }) => to !== undefined || !toCome.some((start) => path.startsWith(start)))
 
 const nearestOf = (entries: readonly Entry[], manifest: readonly ManifestField[]): Entry | undefined =>
   entries

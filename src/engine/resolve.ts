@@ -14,8 +14,6 @@ export interface ResolvedStage {
   readonly encoded: Readonly<Record<string, unknown>>
   /** External files as written, by config path. */
   readonly files: Readonly<Record<string, string | readonly string[]>>
-  /** Facts of the runtime that change results. */
-  readonly facts: Readonly<Record<string, string>>
   readonly inputs: Readonly<Record<string, Ref>>
   readonly outputs: Readonly<Record<string, string>>
   /** Ids of the stages whose outputs it takes (not of sources). */
@@ -121,7 +119,6 @@ const resolveStage = (pipeline: PipelineDef, stage: StageDef): ResolvedStage => 
     config,
     encoded,
     files: stage.kind.files?.(config as never) ?? {},
-    facts: stage.kind.facts?.(config as never) ?? {},
     inputs: stage.inputs,
     outputs: stage.outputs,
     needs: pipeline.stages.map((other) => other.id).filter((id) => producers.has(id))

@@ -82,14 +82,19 @@ export const forecast = (o: ForecastOptions): Forecast => {
     ({ shape }) => sum(stateOf(optimizer, shape), (tensor) => sizeOf(tensor.shape)) + scratchOf(optimizer, shape)
   )
 
-  const graphOf = (shape: BatchShape, training: boolean) => {
+  const build = (shape: BatchShape, training: boolean) => {
     const kind = training ? { packed: o.packed, regularization: o.regularization, gradientCheckpointing: o.gradientCheckpointing } : {}
     const { graph, random } = lossGraph(model, { tuning, frozen }, batchSize, shape, { training, ...kind })
     const lowered = lower(graph)
     return { model: lowered, random, run: runMemory(lowered, typesOf(lowered)) }
   }
-  const training = o.shapes.map((shape) => graphOf(shape, true))
-  const validation = o.validationShapes.map((shape) => graphOf(shape, false))
+  const each = (shapes: readonly BatchShape[], training: boolean) => {
+    // A bound names one shape several times.
+    const built = new Map([...new Set(shapes)].map((shape) => [shape, build(shape, training)]))
+    return shapes.map((shape) => built.get(shape)!)
+  }
+  const training = each(o.shapes, true)
+  const validation = each(o.validationShapes, false)
   const largest = training.reduce((most, each) => (each.run.peak > most.run.peak ? each : most))
   const logits = sum(largest.run.alive, (buffer) => (buffer.shape.at(-1) === model.vocabSize ? bytesOf(buffer) : 0))
   const arenas = sum(training, ({ run }) => run.arena)

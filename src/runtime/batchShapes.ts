@@ -7,8 +7,17 @@ import { type BatchShape, chooseShapes } from "#src/batching/shapes.ts"
 import type { Model } from "#src/models/Model.ts"
 import type { Tuning } from "./Tuning.ts"
 
-/** Each shape's session keeps its activations' memory until the end: validation makes do with few. */
-const validationShapes = 2
+/** At most so many shapes. Each one's session keeps its activations' memory until the end: validation makes do with few. */
+const most = { training: 3, validation: 2 } as const
+
+/**
+ * Shapes that take at least the memory of those chosen for any rows of up to `length` positions: as many as there may be, as long as
+ * they may be, every position trained.
+ */
+export const boundShapes = (part: keyof typeof most, batchSize: number, length: number, positions: number): readonly BatchShape[] => {
+  const [largest] = chooseShapes([{ length, targets: batchSize * length }], positions)
+  return largest === undefined ? [] : Array.from({ length: most[part] }, () => largest)
+}
 
 /** Positions of a row that the model has behind what the adapter puts in front. */
 export const positionsOf = ({ config }: Model, { adapter }: Tuning): number =>
@@ -23,7 +32,7 @@ export const trainingShapes = (sizes: RowSizes, order: Order, packLength: number
   const needs = Array.from({ length: order.totalSteps }, (_, step) =>
     order.group(step).map((members) => batchNeeds(sizes, placesOf(sizes, members, packLength)))
   )
-  return chooseShapes(needs.flat(), positions)
+  return chooseShapes(needs.flat(), positions, most.training)
 }
 
 export interface ValidationBatches {
@@ -34,5 +43,5 @@ export interface ValidationBatches {
 export const validationBatches = (sizes: RowSizes, batchSize: number, positions: number): ValidationBatches => {
   const batches = byLength(sizes, batchSize)
   const needs = batches.map((members) => batchNeeds(sizes, sideBySide(members)))
-  return { batches, shapes: chooseShapes(needs, positions, validationShapes) }
+  return { batches, shapes: chooseShapes(needs, positions, most.validation) }
 }

@@ -2,7 +2,7 @@
 import * as Schema from "effect/Schema"
 import { Count, field, optional, PositiveInt } from "#src/domain/config.ts"
 import { stageKind } from "#src/engine/define.ts"
-import { Device, kindOf } from "../device.ts"
+import { Device, kindOf, type NamedDevice } from "../device.ts"
 import { runtimeFacts } from "../facts.ts"
 
 export const Metric = Schema.Literals(["perplexity", "tokenAccuracy", "exactMatch"])
@@ -18,9 +18,11 @@ export const EvaluateConfig = Schema.Struct({
   maxRows: optional(PositiveInt, "exactMatch: use the first so many rows only"),
   samples: field(Count, 3, "before/after answers kept in the report"),
   dtype: field(Schema.Literals(["float32"]), "float32", "precision of the computation"),
-  device: field(Device, "auto", 'as in train: "cpu" or "webgpu"; the kind stands in the key')
+  device: field(Device, "auto", 'as in train: "cpu" or "webgpu", "auto" settled by the plan; the kind stands in the key')
 })
-export type EvaluateConfig = typeof EvaluateConfig.Type
+export type WrittenEvaluateConfig = typeof EvaluateConfig.Type
+/** As the stage is given it. */
+export type EvaluateConfig = WrittenEvaluateConfig & { readonly device: NamedDevice }
 
 export const evaluateKind = stageKind({
   kind: "evaluate",
@@ -29,6 +31,7 @@ export const evaluateKind = stageKind({
   inputs: { model: "model", tokens: "tokens", baseline: "base" },
   outputs: { scores: "scores" },
   executionOnly: ["device"],
+  settle: () => import("./settle.ts"),
   facts: ({ device, dtype }: EvaluateConfig) => runtimeFacts({ device: kindOf(device), dtype }),
   isolate: true,
   run: () => import("./run.ts")

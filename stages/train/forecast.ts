@@ -2,9 +2,9 @@
 // known yet, from how long they may be at most.
 import { trainingOrder } from "#src/batching/order.ts"
 import type { RowSizes } from "#src/batching/rows.ts"
-import { type BatchShape, chooseShapes } from "#src/batching/shapes.ts"
+import type { BatchShape } from "#src/batching/shapes.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
-import { positionsOf, trainingShapes, validationBatches } from "#src/runtime/batchShapes.ts"
+import { boundShapes, positionsOf, trainingShapes, validationBatches } from "#src/runtime/batchShapes.ts"
 import { type Forecast, forecast } from "#src/runtime/Forecast.ts"
 import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
 import { type Tuning, tuningOf } from "#src/runtime/Tuning.ts"
@@ -16,7 +16,15 @@ import type { TrainConfig } from "./stage.ts"
 /** What is known of the rows: their sizes, or how long they may be at most. */
 export type Rows =
   | { readonly kind: "known"; readonly train: RowSizes; readonly ids: readonly string[]; readonly validation?: RowSizes | undefined }
-  | { readonly kind: "bound"; readonly maxLength: number; readonly validation: boolean }
+  | Bound
+
+/** The most tokens that a row may have. */
+export interface Bound {
+  readonly kind: "bound"
+  readonly maxLength: number
+  /** The same of validation rows, where there are some. */
+  readonly validation?: number | undefined
+}
 
 export interface Subject {
   readonly model: Model
@@ -34,10 +42,13 @@ const shapesOf = (config: TrainConfig, { model, rows }: Subject, tuning: Tuning)
   const positions = positionsOf(model, tuning)
   const { batchSize } = config
   if (rows.kind === "bound") {
-    // A row of n tokens has n - 1 places to read.
-    const length = Math.max(1, config.packing && config.packLength !== undefined ? config.packLength : rows.maxLength - 1)
-    const shapes = chooseShapes([{ length, targets: batchSize * length }], positions)
-    return { shapes, validationShapes: rows.validation ? shapes : [] }
+    // A row of n tokens has n - 1 places to read, and one with more than the model has is refused.
+    const placesOf = (tokens: number): number => Math.max(1, Math.min(tokens - 1, model.positionLimit ?? Infinity))
+    const length = config.packing && config.packLength !== undefined ? config.packLength : placesOf(rows.maxLength)
+    return {
+      shapes: boundShapes("training", batchSize, length, positions),
+      validationShapes: rows.validation === undefined ? [] : boundShapes("validation", batchSize, placesOf(rows.validation), positions)
+    }
   }
   const { train, ids, validation } = rows
   const packLength = config.packing ? packLengthOf(config, ids, train) : undefined

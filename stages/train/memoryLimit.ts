@@ -33,6 +33,15 @@ export const machineLimit = (): number => {
   return group > 0 ? Math.min(group, totalmem()) : totalmem()
 }
 
+export interface Limit {
+  readonly bytes: number
+  /** Given by `memoryLimit`, not by the machine. */
+  readonly own: boolean
+}
+
+export const limitOf = ({ memoryLimit }: Pick<TrainConfig, "memoryLimit">): Limit =>
+  memoryLimit === undefined ? { bytes: machineLimit(), own: false } : { bytes: bytesOfLimit(memoryLimit), own: true }
+
 export interface Setting {
   /** As it would be written in the pipeline file. */
   readonly text: string
@@ -116,21 +125,24 @@ const totalOf = (config: TrainConfig, subject: Subject): number | undefined => {
 
 /** @throws DefinitionError where the forecast is above `memoryLimit`, EnvironmentError where it is above what the machine has */
 export const checkMemory = (config: TrainConfig, subject: Subject, { total }: Forecast, fixed: boolean): void => {
-  const own = config.memoryLimit !== undefined
-  const limit = own ? bytesOfLimit(config.memoryLimit) : machineLimit()
+  const { bytes: limit, own } = limitOf(config)
   if (total <= limit) return
   const settings = fittingSettings(config, subject, limit, fixed)
-  const listed = settings.map((setting) => `${setting.text} -> ${bytes(setting.total)}`).join("; ")
   const fields = {
     message: `the training would take about ${bytes(total)} of memory, ${own ? "memoryLimit is" : "this machine has"} ${bytes(limit)}`,
     where: own ? "train.memoryLimit" : "train",
     why: "forecast before any weight is read; the line before in the log says what takes it",
-    hint:
-      settings.length === 0
-        ? "none of the settings that were tried fits: shorten the rows (maxLength of the format stage), or use a smaller model"
-        : `${settings.length === 3 ? "would fit" : `only ${settings.length === 1 ? "this" : "these two"} would fit`}: ${listed}`
+    hint: settingsLine(settings)
   }
   throw own ? new DefinitionError(fields) : new EnvironmentError(fields)
+}
+
+/** One line for people, of what `fittingSettings` found. */
+export const settingsLine = (settings: readonly Setting[]): string => {
+  if (settings.length === 0)
+    return "none of the settings that were tried fits: shorten the rows (maxLength of the format stage), or use a smaller model"
+  const listed = settings.map(({ text, total }) => `${text} -> ${bytes(total)}`).join("; ")
+  return `${settings.length === 3 ? "would fit" : `only ${settings.length === 1 ? "this" : "these two"} would fit`}: ${listed}`
 }
 
 /** One line for people: the total, and all parts that matter in the total's unit. */

@@ -19,6 +19,7 @@ import { forecastOf } from "./forecast.ts"
 import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { beginFromText, tokensOfInit } from "./fromText.ts"
 import { checkMemory, forecastLine } from "./memoryLimit.ts"
+import { rowsOf } from "./planned.ts"
 import { arrange, checkedPart, checkGroups, checkOptions, packLengthOf } from "./preflight.ts"
 import type { TrainConfig } from "./stage.ts"
 import { startFrom } from "./start.ts"
@@ -58,8 +59,7 @@ export const prepare = async (context: Context, threads: number, isReplica = fal
   for (const note of dropoutNotes(model, config)) say(note)
   if (device === "cpu" && !isReplica) {
     const read = config.initialWeights === "base" ? { weights } : {}
-    const known = { kind: "known", train: sizes, ids: part.ids, validation: validation && rowSizes(validation.rows) } as const
-    const subject = { model, ...read, rows: known }
+    const subject = { model, ...read, rows: rowsOf(part, validation) }
     const forecast = forecastOf(config, subject)
     say(forecastLine(forecast))
     checkMemory(config, subject, forecast, start !== undefined)

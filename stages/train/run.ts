@@ -13,14 +13,17 @@ import { saveLog } from "./log.ts"
 import { prepare, type TrainInputs } from "./prepare.ts"
 import { saveResult } from "./result.ts"
 import { executionOnly, type TrainConfig } from "./stage.ts"
-import { threadsOf, workersOf } from "./share.ts"
+import { threadsOf, totalThreads, workersOf } from "./share.ts"
 import { startTeam } from "./workers.ts"
 
 export const run = async (context: StageContext<TrainConfig>): Promise<StageResult> => {
   const { config, emit } = context
   const inputs = context.inputs as unknown as TrainInputs
   const workers = workersOf(config)
-  const { model, tuned, under, table, part, order, learner, parameters } = await prepare(context, threadsOf(context.threads, workers))
+  const { model, tuned, under, table, part, order, learner, parameters } = await prepare(
+    context,
+    threadsOf(totalThreads(config, context.threads), workers)
+  )
   const { rows, ids } = part
   const team = startTeam(context, learner, workers)
   const trained = await runTraining(config, order, team.learner, {

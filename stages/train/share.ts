@@ -2,6 +2,9 @@
 import { availableParallelism } from "node:os"
 import type { TrainConfig } from "./stage.ts"
 
+/** Threads of the whole training: its own, else those of the run; 0 = one per core. */
+export const totalThreads = (config: Pick<TrainConfig, "threads">, ofRun: number): number => config.threads ?? ofRun
+
 /** Above the number of a step's micro-batches they would have nothing to do. */
 export const workersOf = ({ workers, gradientAccumulationSteps }: TrainConfig): number => Math.min(workers, gradientAccumulationSteps)
 

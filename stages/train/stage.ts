@@ -3,7 +3,7 @@ import * as Schema from "effect/Schema"
 import { Method } from "#src/adapters/options.ts"
 import { field, optional, Positive, PositiveInt, Seed } from "#src/domain/config.ts"
 import { stageKind } from "#src/engine/define.ts"
-import { Device, kindOf } from "../device.ts"
+import { Device, kindOf, type NamedDevice } from "../device.ts"
 import { runtimeFacts } from "../facts.ts"
 import { optimizationFields } from "./optimization.ts"
 
@@ -12,7 +12,11 @@ const DropoutShare = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum:
 
 export const TrainConfig = Schema.Struct({
   method: field(Method, { type: "full" }, "what is trained: full(), or an adapter, e.g. lora({ … }); their options are below"),
-  batchSize: field(PositiveInt, 8, "rows per micro-batch; with packing each of them holds several documents"),
+  batchSize: field(
+    Schema.Union([PositiveInt, Schema.Literal("auto")]),
+    8,
+    'rows per micro-batch; with packing each of them holds several documents. "auto" is the largest of 1, 2, 4, 8, 16 and 32 whose forecast is within memoryLimit however long the rows turn out to be; a step then has that many rows times gradientAccumulationSteps. The plan settles it, and the number stands in the key'
+  ),
   gradientAccumulationSteps: field(
     PositiveInt,
     1,
@@ -70,8 +74,9 @@ export const TrainConfig = Schema.Struct({
   device: field(
     Device,
     "auto",
-    'device of the computation: "cpu", or "webgpu" for any GPU, where the state stays in its memory; "cuda", "cuda:1" and lists of these are refused for now; "auto" is the CPU. The kind stands in the key, so that another kind trains anew; the number does not'
+    'device of the computation: "cpu", or "webgpu" for any GPU, where the state stays in its memory; "cuda", "cuda:1" and lists of these are refused for now; "auto" is settled by the plan: the CPU, and never WebGPU. The kind stands in the key, so that another kind trains anew; the number does not'
   ),
+  threads: optional(PositiveInt, "threads of the computation, all workers together; default: --threads of the run, else one a core"),
   gradientCheckpointing: field(
     Schema.Boolean,
     false,
@@ -88,10 +93,13 @@ export const TrainConfig = Schema.Struct({
   ),
   loggingSteps: field(PositiveInt, 1, "report metrics every so many steps")
 })
-export type TrainConfig = typeof TrainConfig.Type
+/** As a pipeline file leaves it: what is "auto" is settled by the plan. */
+export type WrittenTrainConfig = typeof TrainConfig.Type
+/** As the stage is given it. */
+export type TrainConfig = WrittenTrainConfig & { readonly batchSize: number; readonly device: NamedDevice }
 
 /** Options that change no number: they stand in no key and in no result. The device's kind does: it is one of the facts. */
-export const executionOnly = ["device", "loggingSteps", "gradientCheckpointing", "workers", "memoryLimit"] as const
+export const executionOnly = ["device", "loggingSteps", "gradientCheckpointing", "threads", "workers", "memoryLimit"] as const
 
 export const trainKind = stageKind({
   kind: "train",
@@ -100,6 +108,7 @@ export const trainKind = stageKind({
   inputs: { train: "tokens", validation: "tokens?", base: "base", adapter: "model?" },
   outputs: { model: "model", log: "log" },
   executionOnly,
+  settle: () => import("./settle.ts"),
   facts: ({ device, dtype }: TrainConfig) => runtimeFacts({ device: kindOf(device), dtype }),
   isolate: true,
   run: () => import("./run.ts")

@@ -7,7 +7,7 @@ import { exchangeFd } from "#src/runtime/parallel/protocol.ts"
 import { Replica } from "#src/runtime/parallel/Replica.ts"
 import type { Learner } from "#src/runtime/Learner.ts"
 import { prepare } from "./prepare.ts"
-import { threadsOf } from "./share.ts"
+import { threadsOf, totalThreads } from "./share.ts"
 import type { TrainConfig } from "./stage.ts"
 
 export interface Team {
@@ -50,6 +50,6 @@ const taskOf = ({ pipeline, run, stage, key, config, inputs, files, ...rest }: S
 /** What a replica needs to serve: the same learner and order as the stage's process, over the exchange that it inherited. */
 export const prepareReplica = async ({ config, inputs, threads, workDir }: StageTask<TrainConfig>, workers: number) => {
   const quiet = { config, inputs, workDir, emit: () => undefined }
-  const { learner, order } = await prepare(quiet, threadsOf(threads, workers), true)
+  const { learner, order } = await prepare(quiet, threadsOf(totalThreads(config, threads), workers), true)
   return { learner, order, exchange: new Exchange(exchangeFd, learner.store.trainables) }
 }

@@ -16,7 +16,7 @@ import { type EvaluateConfig, evaluateKind } from "#stages/evaluate/stage.ts"
 import { tinyAdapter, tinyFull, tinyMeta, tinyModelFolder } from "../generation/tinyModel.ts"
 import { rowLosses } from "../generation/uncached.ts"
 import { hasShared, shared } from "../shared.ts"
-import { context } from "./context.ts"
+import { context, type TestContext } from "./context.ts"
 
 interface TestRow {
   readonly prompt: readonly number[]
@@ -46,11 +46,15 @@ const tokensFile = async (of: readonly TestRow[], format: Partial<PromptFormat> 
   return path
 }
 
+/** As the plan settles it. */
+const evaluating = (config: typeof evaluateKind.config.Encoded, inputs: Readonly<Record<string, string>>): TestContext<EvaluateConfig> =>
+  context(evaluateKind, { device: "cpu", ...config }, inputs) as TestContext<EvaluateConfig>
+
 const evaluate = async (
   config: typeof evaluateKind.config.Encoded,
   inputs: Partial<Record<"model" | "tokens" | "baseline", string>> = {}
 ) => {
-  const c = context(evaluateKind, config, { model: full, tokens, baseline: base, ...inputs })
+  const c = evaluating(config, { model: full, tokens, baseline: base, ...inputs })
   const result = await run(c)
   const text = readFileSync(c.output("scores"), "utf8")
   return { result, text, scores: Schema.decodeUnknownSync(Schema.fromJsonString(Scores))(text), events: c.events }
@@ -141,7 +145,7 @@ describe("evaluate", () => {
     const { scores } = await evaluate({ samples: 0 }, { model: folder })
     expect(scores.metrics["perplexity"]!.baseline! / (await plainly(base)).perplexity).toBeCloseTo(1, 4)
     expect(scores.metrics["perplexity"]!.model).not.toBeCloseTo(scores.metrics["perplexity"]!.baseline!, 2)
-    const c = context(evaluateKind, {}, { model: folder, tokens, baseline: base })
+    const c = evaluating({}, { model: folder, tokens, baseline: base })
     const elsewhere = { ...c, inputs: { ...c.inputs, baseline: { ...c.inputs["baseline"]!, digest: "sha256:other" } } }
     await expect(run(elsewhere)).rejects.toMatchObject({
       _tag: "DataError",
@@ -214,7 +218,7 @@ describe("evaluate", () => {
   })
 
   test("a stop is heeded within a batch", async () => {
-    const c = context(evaluateKind, { batchSize: 1 }, { model: full, tokens, baseline: base })
+    const c = evaluating({ batchSize: 1 }, { model: full, tokens, baseline: base })
     const stopped = { ...c, stopRequested: () => c.events.length >= 2 }
     await expect(run(stopped)).rejects.toMatchObject({ _tag: "InterruptedError", message: "stopped after 2 of 18 rows" })
   })

@@ -7,7 +7,8 @@ import type { DefinitionError } from "#src/domain/Errors.ts"
 import type { StageEvent } from "#src/domain/RunEvent.ts"
 import { loadConfig } from "#src/models/load.ts"
 import { forecastOf, type Subject } from "#stages/train/forecast.ts"
-import { bytesOfLimit, fittingSettings, machineLimit } from "#stages/train/memoryLimit.ts"
+import { bytesOfLimit, fittingSettings, limitOf, machineLimit } from "#stages/train/memoryLimit.ts"
+import { threadsOf, totalThreads } from "#stages/train/share.ts"
 import { executionOnly, TrainConfig } from "#stages/train/stage.ts"
 import { makeWorkspace, runHere, taskIn, tokensTable } from "./workspace.ts"
 
@@ -39,6 +40,13 @@ const refusal = async (
   )
   return { error: error as DefinitionError, events }
 }
+
+test("threads of the stage stand above those of the run, are shared by the workers, and stand in no key", () => {
+  const own = taskIn(workspace, "threads", { threads: 6 }).config
+  expect([totalThreads(own, 2), totalThreads(taskIn(workspace, "none", {}).config, 2)]).toEqual([6, 2])
+  expect(threadsOf(totalThreads(own, 2), 3)).toBe(2)
+  expect(executionOnly).toContain("threads")
+})
 
 describe("memoryLimit", () => {
   const { config } = taskIn(workspace, "whole", options)
@@ -88,5 +96,7 @@ describe("memoryLimit", () => {
     expect(executionOnly).toContain("memoryLimit")
     expect(Object.keys(TrainConfig.fields)).toContain("memoryLimit")
     expect(machineLimit()).toBeGreaterThan(1e8)
+    expect(limitOf({ memoryLimit: "2GB" })).toEqual({ bytes: 2e9, own: true })
+    expect(limitOf({})).toEqual({ bytes: machineLimit(), own: false })
   })
 })

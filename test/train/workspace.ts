@@ -106,7 +106,8 @@ export const taskIn = (
     run: "run-1",
     stage: "train",
     key: "sha256:00",
-    config: Schema.decodeUnknownSync(TrainConfig)(options),
+    // The plan settles what is "auto" before a stage is given its config.
+    config: Schema.decodeUnknownSync(TrainConfig)({ device: "cpu", ...options }) as TrainConfig,
     inputs,
     files: {},
     workDir,

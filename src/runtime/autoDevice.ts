@@ -1,0 +1,16 @@
+// What device: "auto" means on a machine. Asked for by every plan, so it loads no runtime.
+
+export interface AutoDevice {
+  readonly device: "cpu"
+  /** For people: what decided. */
+  readonly why: string
+}
+
+/**
+ * The fastest device that training is sure to work on and that gives the same numbers each time: the CPU, until training on CUDA is built.
+ * Never WebGPU: an adapter may be a GPU in software, which is slower than the CPU, and a GPU adds in no fixed order.
+ */
+export const autoDevice = (): AutoDevice => ({
+  device: "cpu",
+  why: 'anneal cannot train on CUDA yet, and "webgpu" is used only where it is named'
+})
