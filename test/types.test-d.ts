@@ -9,6 +9,11 @@ pipeline("types", () => {
   const model = train({ tokens, base }, { learningRate: 1e-4 })
   const scores = evaluate({ model, tokens: tokens.test, baseline: base }, {})
   register(model, scores, { name: "m" })
+  train({ tokens, base }, { batchSize: "auto", device: "cuda:1", threads: 2 })
+  // @ts-expect-error a batch size is a number or "auto"
+  train({ tokens, base }, { batchSize: "all" })
+  // @ts-expect-error no such device
+  train({ tokens, base }, { device: "gpu" })
   // @ts-expect-error rows are not tokens
   train({ tokens: { train: rows }, base })
   // @ts-expect-error a base is not a model

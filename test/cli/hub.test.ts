@@ -19,6 +19,11 @@ test("plan, run, reuse, a branch that moved, why", async () => {
 
   const planned = await anneal("plan", "road", ...base)
   expect(planned.stderr).toMatch(new RegExp(`! base: hf:org/tiny is not downloaded yet \\(commit ${first.slice(0, 7)}, `))
+  const asked = await anneal("plan", "road", ...base, "--memory", "--set", "train.batchSize=auto")
+  expect(asked.stdout).toContain("train.batchSize (auto: known once the base is downloaded), train.device cpu (auto)")
+  expect(asked.stdout).toContain(
+    "train  cannot be told: the base is not downloaded yet, so its shapes are not known\n  try: a run downloads it first"
+  )
   expect(existsSync(join(root, "artifacts"))).toBe(false)
 
   const run = await anneal("run", "road", ...base, "--name", "first")
