@@ -10,6 +10,7 @@ import type { StageEvent } from "#src/domain/RunEvent.ts"
 import type { StageTask } from "#src/domain/StageContext.ts"
 import type { StageLog } from "#src/store/Log.ts"
 import type { Control } from "./control.ts"
+import { stageEnvironment } from "./stageEnvironment.ts"
 
 export interface ChildOptions {
   /** File of the process: dist/stage-child.js. */
@@ -31,7 +32,7 @@ export const runInChild = (options: ChildOptions): Effect.Effect<StageResult, An
   Effect.callback<StageResult, AnnealError>((resume) => {
     const { log, control } = options
     // A process group of its own: Ctrl-C in the terminal reaches the engine alone, and one kill ends all of the group.
-    const child = fork(options.entry, [], { detached: true, stdio: ["ignore", log.fd, log.fd, "ipc"] })
+    const child = fork(options.entry, [], { detached: true, env: stageEnvironment(), stdio: ["ignore", log.fd, log.fd, "ipc"] })
     const send = (message: ToChild): void => void (child.connected && child.send(message))
     const kill = (): void => {
       try {

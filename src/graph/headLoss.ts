@@ -18,7 +18,7 @@ export interface HeadLoss {
   /** [S] */
   readonly weights: Value
   readonly smoothing?: number
-  /** Rows at a time. */
+  /** Rows at a time, at most: they are shared out evenly. */
   readonly chunk: number
 }
 
@@ -29,10 +29,12 @@ interface Chunk {
 
 const chunksOf = ({ rows, chunk }: HeadLoss): readonly Chunk[] => {
   const count = rows.shape[0]!
-  return Array.from({ length: Math.ceil(count / chunk) }, (_, i) => ({ start: i * chunk, end: Math.min(count, (i + 1) * chunk) }))
+  const parts = Math.ceil(count / chunk)
+  const border = (i: number): number => Math.ceil((i * count) / parts)
+  return Array.from({ length: parts }, (_, i) => ({ start: border(i), end: border(i + 1) }))
 }
 
-const part = (x: Value, { start, end }: Chunk): Value => (end - start === x.shape[0] ? x : slice(x, 0, start, end))
+const part = (x: Value, { start, end }: Chunk): Value => slice(x, 0, start, end)
 
 const lossOf = (x: Value, loss: HeadLoss, chunk: Chunk, logits = loss.head(x)): Value =>
   crossEntropy(logits, part(loss.targets, chunk), part(loss.weights, chunk), loss.smoothing).sum

@@ -20,7 +20,7 @@ export const producersOf = (nodes: readonly Listed[]): readonly (readonly number
  * so that what was created first (the loss, then the gradients of the topmost layer) runs first and frees what it read.
  */
 export const orderNodes = <N extends Listed>(created: readonly N[], outputs: readonly string[]): readonly N[] => {
-  const nodes = live(created, outputs)
+  const nodes = liveNodes(created, outputs)
   const producers = producersOf(nodes)
   const depth: number[] = []
   for (const from of producers) depth.push(1 + Math.max(0, ...from.map((i) => depth[i]!)))
@@ -32,7 +32,7 @@ export const orderNodes = <N extends Listed>(created: readonly N[], outputs: rea
 }
 
 /** Without nodes that no output needs: a dead leaf would be run, and first. */
-const live = <N extends Listed>(nodes: readonly N[], outputs: readonly string[]): readonly N[] => {
+export const liveNodes = <N extends Listed>(nodes: readonly N[], outputs: readonly string[]): readonly N[] => {
   const wanted = new Set(outputs)
   const kept = nodes.toReversed().filter((node) => {
     const needed = node.outputs.some((name) => wanted.has(name))

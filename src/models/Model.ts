@@ -1,4 +1,5 @@
 // What every model family provides: its parameters under Hugging Face's names and a function that builds its forward graph.
+import type { Shape } from "#src/graph/Type.ts"
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
 import type { QuantizedWeight } from "#src/formats/bitsandbytes/quantized.ts"
 import type { StoredTensor } from "./weights.ts"
@@ -48,7 +49,11 @@ export interface LinearCall {
 }
 
 /** Places besides the adapters' own where activations may be dropped out, as transformers names them. */
-export type DropoutSite = { readonly kind: "embedding" } | { readonly kind: "attention" | "residual"; readonly path: string }
+export type DropoutSite =
+  | { readonly kind: "embedding" }
+  | { readonly kind: "residual"; readonly path: string }
+  /** `shape`: of all weights of the layer, [B, H, T, places]; `part`: those of such a tensor that are dropped out here. */
+  | { readonly kind: "attention"; readonly path: string; readonly shape: Shape; readonly part: (whole: Value) => Value }
 
 /** What an adapter or a training option changes of a forward pass; without them a model computes what its family defines. */
 export interface Hooks {
@@ -63,7 +68,7 @@ export interface Hooks {
   readonly prefix?: { readonly length: number; readonly keyValue: (layer: number, batch: number) => KeyValue }
   /** Rows [P, hidden_size] that stand in front of every row's embeddings, as if they were tokens of their own. Not again behind cached places. */
   readonly virtualTokens?: Value
-  /** attention: [B, H, T, places], after the softmax; else [B * T, hidden_size]. */
+  /** attention: a part of [B, H, T, places], after the softmax; else [B * T, hidden_size]. */
   readonly dropout?: (site: DropoutSite, x: Value) => Value
 }
 

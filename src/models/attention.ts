@@ -3,10 +3,11 @@
 import { add, equal, greater, sub, where } from "#src/graph/ops/elementwise.ts"
 import { matMul } from "#src/graph/ops/matmul.ts"
 import { softmax } from "#src/graph/ops/nn.ts"
-import { concat, expand, reshape, transpose } from "#src/graph/ops/shape.ts"
+import { concat, expand, reshape, slice, split, transpose } from "#src/graph/ops/shape.ts"
 import type { DType } from "#src/graph/Type.ts"
 import type { GraphBuilder, Value } from "#src/graph/Value.ts"
 import type { BuildArgs, Cache, Hooks, KeyValue, ModelConfig } from "./Model.ts"
+import { type QueryBlock, queryBlocks } from "./queryBlocks.ts"
 
 /** What the attention layers of one forward pass share. B rows of T new tokens behind P prefix and C cached places. */
 export interface Attention {
@@ -17,8 +18,11 @@ export interface Attention {
   readonly positions: Value
   /** Positions lie below this. */
   readonly positionCount: number
-  /** Added to the scores, broadcast to [B, H, T, P + C + T]. `window`: how far a token sees, itself counted; null = all before it. */
-  readonly mask: (window: number | null) => Value
+  /**
+   * Added to the scores, broadcast to [B, H, T, P + C + T], or to those of a block. `window`: how far a token sees, itself counted;
+   * null = all before it.
+   */
+  readonly mask: (window: number | null, block?: QueryBlock) => Value
   readonly cache: Cache | undefined
   /** Rows hold several documents, so `positions` say nothing about their length. */
   readonly packed: boolean
@@ -108,13 +112,24 @@ export const attentionOf = (
     made.set(window, full)
     return full
   }
+  const blocks = new Map<string, Value>()
+  const maskOf = (window: number | null, block?: QueryBlock): Value => {
+    const full = mask(window)
+    if (block === undefined) return full
+    const { start, end, from, to } = block
+    const name = `${window} ${start}`
+    const axis = full.shape.length - 2
+    const found = blocks.get(name) ?? slice(slice(full, axis, start, end), axis + 1, from, to)
+    blocks.set(name, found)
+    return found
+  }
   return {
     batch,
     length,
     headDim: config.head_dim,
     positions,
     positionCount: prefix + cached + length,
-    mask,
+    mask: maskOf,
     cache,
     packed: packing !== undefined,
     hooks
@@ -155,12 +170,26 @@ export const attend = (
     cache !== undefined ? { key: cache.keys[layer] as Value, value: cache.values[layer] as Value } : hooks.prefix?.keyValue(layer, B)
   const keys = earlier === undefined ? key : concat([earlier.key, key], 2)
   const values = earlier === undefined ? value : concat([earlier.value, value], 2)
+  const places = keys.shape[2]!
+  const whole = { start: 0, end: T, from: 0, to: places }
+  const blocks = cache === undefined ? queryBlocks(T, places - T, window) : [whole]
   // The H / KV query heads of a group stand below each other as rows of one matrix, so keys and values are never repeated and
   // their gradients sum over the group inside the matrix product.
-  const scores = matMul(reshape(query, [B, KV, -1, hd]), keys, { transB: true, alpha: scale })
-  const weights = softmax(add(reshape(scores, [B, H, T, -1]), a.mask(window)))
-  const kept = hooks.dropout?.({ kind: "attention", path }, weights) ?? weights
-  const mixed = matMul(reshape(kept, [B, KV, (H / KV) * T, -1]), values)
-  const output = reshape(transpose(reshape(mixed, [B, H, T, hd]), [0, 2, 1, 3]), [B * T, H * hd])
+  const queries = split(
+    query,
+    blocks.map(({ start, end }) => end - start),
+    2
+  )
+  const mixed = blocks.map((block, i) => {
+    const { start, end, from, to } = block
+    const rows = reshape(queries[i]!, [B, KV, -1, hd])
+    const scores = matMul(rows, slice(keys, 2, from, to), { transB: true, alpha: scale })
+    const weights = softmax(add(reshape(scores, [B, H, end - start, -1]), a.mask(window, block)))
+    const part = (mask: Value): Value => slice(slice(mask, 2, start, end), 3, from, to)
+    const kept = hooks.dropout?.({ kind: "attention", path, shape: [B, H, T, places], part }, weights) ?? weights
+    const sums = matMul(reshape(kept, [B, KV, (H / KV) * (end - start), -1]), slice(values, 2, from, to))
+    return transpose(reshape(sums, [B, H, end - start, hd]), [0, 2, 1, 3])
+  })
+  const output = reshape(concat(mixed, 1), [B * T, H * hd])
   return { output, present: cache === undefined ? { key: keys, value: values } : { key, value } }
 }

@@ -20,8 +20,8 @@ export interface GraphOptions {
   readonly regularization?: Regularization | undefined
 }
 
-/** Logits at a time (32 MiB): more rows of a large vocabulary are worked off in chunks. */
-const chunkLogits = 2 ** 23
+/** Logits at a time (64 MiB): more rows of a large vocabulary are worked off in chunks. */
+const chunkLogits = 2 ** 24
 
 export interface LossGraph {
   readonly graph: Graph

@@ -73,7 +73,7 @@ export const randomized = (graph: Graph, model: Model, targets: number, r: Regul
     const share = shares[site.kind]
     if (share === 0) return x
     const name = site.kind === "embedding" ? "dropout.embedding" : `dropout.${site.kind}.${site.path}`
-    return mul(x, input(name, x.shape, site.kind === "attention" ? "attention" : "place", share))
+    return mul(x, site.kind === "attention" ? site.part(input(name, site.shape, "attention", share)) : input(name, x.shape, "place", share))
   }
   return {
     adapterDropout: ({ path }, x) => {

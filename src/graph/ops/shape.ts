@@ -24,12 +24,16 @@ export const concat = (values: readonly Value[], axis: number): Value => {
 }
 
 /** Parts of the given sizes along an axis. */
-export const split = (x: Value, sizes: readonly number[], axis: number): readonly Value[] =>
-  x.graph.add("Split", [x], { sizes, axis: normalAxis(axis, x.shape.length) ?? axis })
+export const split = (x: Value, sizes: readonly number[], axis: number): readonly Value[] => {
+  const at = normalAxis(axis, x.shape.length) ?? axis
+  return sizes.length === 1 && sizes[0] === x.shape[at] ? [x] : x.graph.add("Split", [x], { sizes, axis: at })
+}
 
 /** Elements `start` up to but without `end` along one axis. */
-export const slice = (x: Value, axis: number, start: number, end: number): Value =>
-  x.graph.add("Slice", [x], { axis: normalAxis(axis, x.shape.length) ?? axis, start, end })[0]!
+export const slice = (x: Value, axis: number, start: number, end: number): Value => {
+  const at = normalAxis(axis, x.shape.length) ?? axis
+  return start === 0 && end === x.shape[at] ? x : x.graph.add("Slice", [x], { axis: at, start, end })[0]!
+}
 
 /** A tensor of one value, made in every run (it takes no room in the model). */
 export const filled = (graph: GraphBuilder, dtype: DType, shape: Shape, value = 0): Value =>

@@ -1,0 +1,151 @@
+// One case of bench/train.ts: prepares a training as the stage does, takes steps and runs their bare matrix products in turns, and
+// prints what it measured as a line of JSON:  trainStep.ts <folder> <case> [<rows.jsonl> <tokenizer's folder>]
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { Graph } from "#src/graph/Graph.ts"
+import { encodeModel } from "#src/graph/onnx/encode.ts"
+import { liveNodes } from "#src/graph/order.ts"
+import { matMul } from "#src/graph/ops/matmul.ts"
+import { concat, reshape, slice } from "#src/graph/ops/shape.ts"
+import { sizeOf } from "#src/graph/Type.ts"
+import type { Node } from "#src/graph/Value.ts"
+import { positionsOf, trainingShapes } from "#src/runtime/batchShapes.ts"
+import { optimizerStep } from "#src/runtime/optimizerStep.ts"
+import { tensorRates } from "#src/runtime/rates.ts"
+import { Session } from "#src/runtime/Session.ts"
+import { lossGraph } from "#src/runtime/TrainGraph.ts"
+import { loadTokenizer } from "#src/text/Tokenizer.ts"
+import { packLengthOf } from "#stages/train/preflight.ts"
+import { prepare } from "#stages/train/prepare.ts"
+import { type Case, cases } from "./trainCases.ts"
+import { arbitraryRows, type Row, shapes, tokensTable, trainTask, writeBase } from "./trainingCase.ts"
+
+export interface Measured {
+  readonly unit: string
+  /** Positions or rows a second. */
+  readonly speed: number
+  /** Medians. */
+  readonly stepMs: number
+  readonly bareMs: number
+  /** Of a step's matrix products. */
+  readonly flops: number
+  /** Bytes of resident memory before the bare products' turn. */
+  readonly peak: number
+}
+
+const threads = 2
+const realRows = 112
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number
+const timed = async (work: () => Promise<unknown>): Promise<number> => {
+  const start = performance.now()
+  await work()
+  return performance.now() - start
+}
+
+/** All matrix products of a graph, each over inputs of its own shape, and nothing else. */
+const bareProducts = async (graph: Graph): Promise<{ readonly run: () => Promise<unknown>; readonly flops: number }> => {
+  const names = (values: readonly { readonly name: string }[]): string[] => values.map(({ name }) => name)
+  const listed = graph.nodes.map((node) => ({ node, inputs: names(node.inputs), outputs: names(node.outputs) }))
+  const products = liveNodes(listed, names(graph.outputs.map(({ value }) => value)))
+    .map(({ node }) => node)
+    .filter((node): node is Node<"MatMul"> => node.op === "MatMul")
+  const bare = new Graph()
+  const bySize = new Map<number, Float32Array>()
+  const feeds: Record<string, Float32Array> = {}
+  let flops = 0
+  const corners = products.map(({ inputs, attributes }, i) => {
+    const [a, b] = inputs.map(({ shape }, side) => {
+      const size = sizeOf(shape)
+      const data = bySize.get(size) ?? new Float32Array(size).fill(0.01)
+      bySize.set(size, data)
+      feeds[`${i}.${side}`] = data
+      return bare.input(`${i}.${side}`, "float32", shape)
+    })
+    if (a === undefined || b === undefined) throw new Error("a product has two inputs")
+    const product = matMul(a, b, attributes)
+    flops += 2 * sizeOf(product.shape) * (a.shape.at(attributes.transA ? -2 : -1) as number)
+    // One element of each result keeps it alive without copying it out.
+    return reshape(
+      product.shape.reduce((corner, _, axis) => slice(corner, axis, 0, 1), product),
+      [1]
+    )
+  })
+  bare.output("corners", concat(corners, 0))
+  const session = await Session.create(encodeModel(bare), { threads })
+  return { run: () => session.run(feeds, ["corners"]), flops }
+}
+
+/** gsm8k's rows in Alpaca's template, prompt masked. */
+const instructionRows = async (path: string, folder: string): Promise<readonly Row[]> => {
+  const { encode } = await loadTokenizer(folder)
+  const intro = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+  const endOfText = 50256
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .slice(0, realRows)
+    .map((line) => {
+      const { question, answer } = JSON.parse(line) as Readonly<Record<string, string>>
+      const prompt = encode(`${intro}\n\n### Instruction:\n${question}\n\n### Response:\n`)
+      return { tokens: [...prompt, ...encode(answer as string), endOfText].slice(0, 512), prompt: prompt.length }
+    })
+}
+
+const measure = async (each: Case, folder: string, real: readonly string[]): Promise<Measured> => {
+  const shape = shapes[each.base]
+  const base = join(folder, each.base)
+  if (!existsSync(base)) await writeBase(base, shape)
+  const batch = each.config.batchSize as number
+  const rows =
+    each.rows === "real"
+      ? await instructionRows(real[0] as string, real[1] as string)
+      : arbitraryRows(new Array<number>(4 * batch).fill(each.rows + 1), shape.vocab)
+  const task = await trainTask({ folder: join(folder, each.name), base, config: each.config, train: tokensTable(rows, shape.vocab) })
+  const { config } = task
+  const { model, tuned, part, order, learner } = await prepare({ ...task, emit: () => undefined }, threads)
+
+  let made = 0
+  const rates = tensorRates(config, learner.store.trainables)
+  const step = async (): Promise<{ readonly positions: number; readonly rows: number }> => {
+    const group = order.group(made % order.totalSteps)
+    const { positions, broken } = await optimizerStep({ ...config, step: made, group, made: made++, learningRate: 1e-4, rates }, learner)
+    if (broken !== undefined) throw new Error(broken.what)
+    return { positions, rows: group.flat().length }
+  }
+  for (let i = 0; i < 3; i++) await step()
+  const peak = 1024 * process.resourceUsage().maxRSS
+
+  const packLength = config.packing ? packLengthOf(config, part.ids, learner.sizes) : undefined
+  const [only, ...others] = trainingShapes(learner.sizes, order, packLength, positionsOf(model, tuned.tuning))
+  if (only === undefined || others.length > 0) throw new Error("the bare products are those of one shape")
+  const bare = await bareProducts(lossGraph(model, tuned, batch, only, { training: true, packed: config.packing }).graph)
+  const [steps, bares]: [number[], number[]] = [[], []]
+  const read = { positions: 0, rows: 0 }
+  for (let turn = 0; turn < each.turns; turn++) {
+    // The first of a block finds the caches and the threads of the other side.
+    await step()
+    for (let i = 0; i < each.steps; i++) {
+      steps.push(
+        await timed(async () => {
+          const done = await step()
+          read.positions += done.positions
+          read.rows += done.rows
+        })
+      )
+    }
+    await bare.run()
+    for (let i = 0; i < each.steps; i++) bares.push(await timed(bare.run))
+  }
+  const seconds = steps.reduce((sum, ms) => sum + ms, 0) / 1000
+  const [stepMs, bareMs] = [median(steps), median(bares)]
+  const speed =
+    each.rows === "real"
+      ? { unit: "rows/s", speed: read.rows / seconds }
+      : { unit: "tokens/s", speed: (read.positions / steps.length / stepMs) * 1000 }
+  return { ...speed, stepMs, bareMs, flops: bare.flops, peak }
+}
+
+const [folder, name, ...real] = process.argv.slice(2) as [string, string, ...string[]]
+const found = cases.find((each) => each.name === name)
+if (found === undefined) throw new Error(`no case ${name}; there are ${cases.map((each) => each.name).join(", ")}`)
+console.log(JSON.stringify(await measure(found, folder, real)))
+process.exit()

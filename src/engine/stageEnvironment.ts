@@ -1,0 +1,15 @@
+// The environment of a stage's process.
+
+/**
+ * glibc gives freed blocks of this size or less back to the process, not to the system. ONNX Runtime's interface for Node.js copies
+ * each output into new memory: without this, every step would have the pages of all gradients mapped and cleared anew, 70 ms for
+ * 113 MB instead of 7.
+ */
+const keptBytes = 2 ** 40
+const tunables = ["mmap_threshold", "trim_threshold"].map((name) => `glibc.malloc.${name}=${keptBytes}`).join(":")
+
+/** What the user set comes last, so it wins. Other C libraries than glibc read nothing of it. */
+export const stageEnvironment = (env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => ({
+  ...env,
+  GLIBC_TUNABLES: [tunables, env["GLIBC_TUNABLES"]].filter((part) => part !== undefined && part !== "").join(":")
+})
