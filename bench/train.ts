@@ -40,8 +40,7 @@ interface Peer {
   readonly speed: number
   readonly peak: number
 }
-const peer = ({ rival, rows: kind }: Case): Peer => {
-  const [script, ...args] = rival
+const peer = ({ rows: kind }: Case, [script, ...args]: NonNullable<Case["rival"]>): Peer => {
   const path = script === "peft_prefix.py" ? resolve(import.meta.dirname, script) : join(peers as string, script)
   const real = kind === "real" ? [rows as string, join(tokenizer as string, "tokenizer.json")] : []
   const said = lastLine(python as string, [path, ...real, ...args], process.env) as Readonly<Record<string, number>>
@@ -66,7 +65,10 @@ console.log(
 try {
   for (const each of chosen) {
     // Turn by turn, so that what else the machine does meets both.
-    const turns = Array.from({ length: rounds }, () => ({ ours: own(each), theirs: beside ? peer(each) : undefined }))
+    const turns = Array.from({ length: rounds }, () => ({
+      ours: own(each),
+      theirs: beside && each.rival ? peer(each, each.rival) : undefined
+    }))
     const ours = best(turns.map((turn) => turn.ours))
     const cells = [
       `${speed(ours.speed)} ${ours.unit}`,
@@ -79,7 +81,7 @@ try {
     if (others.length > 0) {
       const theirs = best(others)
       cells.push(speed(theirs.speed), gigabytes(theirs.peak), (ours.speed / theirs.speed).toFixed(2), (ours.peak / theirs.peak).toFixed(2))
-    }
+    } else if (beside) cells.push("", "", "", "")
     console.log(`| ${each.name} | ${cells.join(" | ")} |`)
   }
 } finally {

@@ -13,7 +13,7 @@ export interface Case {
   readonly steps: number
   readonly turns: number
   /** The same in transformers and PEFT: a script and its arguments. */
-  readonly rival: readonly [string, ...string[]]
+  readonly rival?: readonly [string, ...string[]]
 }
 
 const adapter = { r: 8, loraAlpha: 16, targetModules: ["q_proj", "v_proj"] } as const
@@ -37,5 +37,12 @@ export const cases: readonly Case[] = [
     ...{ name: `real rows ${method}`, base: "body", rows: "real", steps: 4, turns: 3 },
     config: { batchSize: 4, packing: true, ...methods[method] },
     rival: ["hf_real.py", method]
-  }))
+  })),
+  // Activations computed again instead of kept: what it saves and what it costs, where activations are most of the memory.
+  ...(["full", "lora"] as const).flatMap((method) =>
+    [false, true].map((gradientCheckpointing): Case => ({
+      ...{ name: `long rows ${method}${gradientCheckpointing ? ", checkpointing" : ""}`, base: "small", rows: 1024, steps: 1, turns: 3 },
+      config: { batchSize: 4, gradientCheckpointing, ...methods[method] }
+    }))
+  )
 ]

@@ -105,7 +105,14 @@ const overlaid = (base: Weights, copyOf: ReadonlyMap<string, string>, copies: We
 })
 
 /** Writes an adapter that PEFT loads. `trained` are its tensors as they are trained, `base` the model's. The same tensors always give the same bytes. */
-export const saveAdapter = async (folder: string, model: Model, config: AdapterConfig, trained: Source, base: Source): Promise<void> => {
+export const saveAdapter = async (
+  folder: string,
+  model: Model,
+  config: AdapterConfig,
+  trained: Source,
+  base: Source,
+  revision?: string
+): Promise<void> => {
   const whole = adapterOf(model, config)
   const { saved } = whole
   const own = saved?.encode(trained) ?? trained
@@ -114,7 +121,7 @@ export const saveAdapter = async (folder: string, model: Model, config: AdapterC
   const { parameters, alsoSaved = [] } = saved?.adapter ?? whole
   const ours = new Set(parameters.map(({ name }) => name))
   const sources = new Map(alsoSaved.map(({ name, of }) => [name, of]))
-  writeText(join(folder, configFile), formatAdapterConfig(config))
+  writeText(join(folder, configFile), formatAdapterConfig(config, revision))
   writeTensorFile(join(folder, tensorFile), [...parameters, ...alsoSaved], (name) => {
     const source = sources.get(name) ?? name
     return (ours.has(source) ? own : base).read(source)

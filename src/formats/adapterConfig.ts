@@ -44,11 +44,15 @@ const ownFields = (config: AdapterConfig): JsonObject => {
   }
 }
 
-/** Text of the file; `inference_mode` is true on disk, as PEFT writes it. */
-export const formatAdapterConfig = (config: AdapterConfig): string => {
+/**
+ * Text of the file; `inference_mode` is true on disk, as PEFT writes it. `revision`: the commit of a base on the hub, which PEFT's
+ * AutoPeftModel loads.
+ */
+export const formatAdapterConfig = (config: AdapterConfig, revision?: string): string => {
   const json: JsonObject = {
     ...ownFields(config),
     base_model_name_or_path: config.baseModel,
+    ...(revision === undefined ? {} : { revision }),
     inference_mode: true,
     peft_type: config.peftType,
     task_type: "CAUSAL_LM"

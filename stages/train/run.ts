@@ -1,6 +1,6 @@
 // The train stage: checks, trains with ONNX graphs of its own, writes the model folder.
 import { isAbsolute, relative } from "node:path"
-import { baseName, type ModelInfo } from "#src/domain/ModelInfo.ts"
+import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { StageResult } from "#src/domain/Pipeline.ts"
 import type { StageContext } from "#src/domain/StageContext.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
@@ -38,7 +38,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const folder = context.output("model")
   const { digest, hub } = inputs.base
   const base: ModelInfo["base"] = { path: workspacePath(inputs.base.path), digest, ...(hub === undefined ? {} : { hub }) }
-  await saveResult(folder, model, config.method, tuned.store, under, baseName(base))
+  await saveResult(folder, model, config.method, tuned.store, under, base)
   await saveLog(context.output("log"), trained, context.checkpointDir)
   const options = Object.entries(config).filter(([name]) => !executionOnly.some((each) => each === name))
   const kept = { ...Object.fromEntries(options), device: kindOf(config.device) }

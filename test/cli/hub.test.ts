@@ -35,7 +35,7 @@ test("plan, run, reuse, a branch that moved, why", async () => {
   // Other tools find the base by its name on the hub, anneal by the commit's folder wherever models are kept.
   expect(await anneal("export", "model", "tiny@1", "out")).toMatchObject({ code: 0 })
   const exported = (name: string): object => JSON.parse(readFileSync(join(root, "out", name), "utf8")) as object
-  expect(exported("adapter_config.json")).toMatchObject({ base_model_name_or_path: "org/tiny" })
+  expect(exported("adapter_config.json")).toMatchObject({ base_model_name_or_path: "org/tiny", revision: first })
   expect(exported("anneal.json")).toMatchObject({ base: { hub: { repo: "org/tiny", commit: first } } })
   expect(readFileSync(join(root, "out/README.md"), "utf8")).toContain(`from_pretrained("org/tiny", revision="${first}")`)
   renameSync(join(root, "artifacts/hub"), join(root, "models"))
