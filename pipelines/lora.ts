@@ -1,4 +1,5 @@
-// The quickstart's task with LoRA on every linear layer; embedding and output layer are trained whole, because the strict line uses signs that the base never saw.
+// The quickstart's task with LoRA on every linear layer; the embedding, which is the output layer too, is trained whole: the strict line uses signs
+// that the base never saw, and LoRA alone cannot teach it to write or read them (docs/results.md).
 // Run it beside the other methods: npm run methods
 import { evaluate, lora, pipeline, register, train } from "anneal"
 import { desk, schedule, scored } from "./data/desk.ts"

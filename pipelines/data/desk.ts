@@ -11,7 +11,7 @@ export const desk = () => {
   return { base, tokens }
 }
 
-/** The same schedule for all methods; each has a learning rate of its own. */
+/** The schedule of all methods, but that a prefix takes more epochs; each has a learning rate of its own. */
 export const schedule = { epochs: 2, batchSize: 16, schedule: "cosine", warmupRatio: 0.1 } as const
 
 export const scored = { metrics: ["perplexity", "tokenAccuracy", "exactMatch"], maxNewTokens: 56 } as const

@@ -62,7 +62,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   const { step, skipped } = trained.state
   return {
     rows: { log: step },
-    metrics: { ...metrics, steps: step, ...(skipped === 0 ? {} : { skippedSteps: skipped }) },
+    metrics: { ...metrics, steps: step, trainableParameters: parameters.trainable, ...(skipped === 0 ? {} : { skippedSteps: skipped }) },
     summary: summaryOf(trained, metrics)
   }
 }

@@ -25,7 +25,7 @@ describe("full fine-tuning", () => {
       events.flatMap((e) => (e._tag === "Metrics" && name in e.values ? [e.values[name] as number] : []))
     expect(values("loss").at(-1)).toBeLessThan(values("loss")[0] as number)
     expect(result.metrics?.["validationLoss"]).toBe(Math.min(...values("validationLoss")))
-    expect(result.metrics?.["steps"]).toBe(24)
+    expect(result.metrics).toMatchObject({ steps: 24, trainableParameters: 17568 })
     expect(events).toContainEqual({
       _tag: "Log",
       level: "info",
@@ -57,7 +57,8 @@ describe("full fine-tuning", () => {
 test("lora writes a PEFT folder with the tokenizer and only trains the adapter", async () => {
   const task = taskIn(workspace, "lora", { ...options, method: lora })
   const events: StageEvent[] = []
-  await runHere(task, undefined, events)
+  const { metrics } = await runHere(task, undefined, events)
+  expect(metrics?.["trainableParameters"]).toBe(3712)
   const folder = join(task.workDir, "out", "model")
   expect(readdirSync(folder).sort()).toEqual([
     "adapter_config.json",
