@@ -1,6 +1,7 @@
 // Trains the quickstart's base model from random weights on the project's own text, the diary of an inn (pipelines/data/make.ts).
-// The last stage compares it with the committed one. Takes about 20 minutes on 2 cores. Run: npx anneal run base
-// Then, to replace the committed one: npx anneal export model base pipelines/models/base
+// evaluate compares it with the committed one. Takes about 10 minutes on 2 cores. Run: npx anneal run base
+// Then, to replace the committed one: npx anneal export model base <new folder>, and copy its config.json, model.safetensors, tokenizer.json and
+// tokenizer_config.json to pipelines/models/base
 import { baseModel, evaluate, format, full, ingest, pipeline, register, split, train } from "anneal"
 
 export default pipeline("base", { objective: "a tiny model of plain English that carries names, dates and amounts along" }, () => {
