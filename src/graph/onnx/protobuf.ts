@@ -1,66 +1,79 @@
 // The protobuf wire format, as far as ONNX needs it: varints, 32-bit floats and length-delimited fields.
 
-/** Writes fields in the order of the calls; nested messages are length-delimited fields. */
+const utf8 = new TextEncoder()
+
+/** Writes fields in the order of the calls, into one buffer that grows; nested messages are length-delimited fields. */
 export class Writer {
-  readonly #chunks: Uint8Array[] = []
+  #bytes = new Uint8Array(1024)
   #size = 0
 
   varint(field: number, value: number | bigint): this {
-    this.#push(encodeVarint(field * 8))
-    return this.#push(encodeVarint(value))
+    this.#varint(field * 8)
+    this.#varint(value)
+    return this
   }
 
   float(field: number, value: number): this {
-    this.#push(encodeVarint(field * 8 + 5))
-    return this.#push(new Uint8Array(new Float32Array([value]).buffer))
+    this.#varint(field * 8 + 5)
+    this.#reserve(4)
+    new DataView(this.#bytes.buffer).setFloat32(this.#size, value, true)
+    this.#size += 4
+    return this
   }
 
   bytes(field: number, bytes: Uint8Array): this {
-    this.#push(encodeVarint(field * 8 + 2))
-    this.#push(encodeVarint(bytes.length))
-    return this.#push(bytes)
+    this.#varint(field * 8 + 2)
+    this.#varint(bytes.length)
+    this.#reserve(bytes.length)
+    this.#bytes.set(bytes, this.#size)
+    this.#size += bytes.length
+    return this
   }
 
   string(field: number, text: string): this {
-    return this.bytes(field, new TextEncoder().encode(text))
+    return this.bytes(field, utf8.encode(text))
   }
 
-  message(field: number, write: (writer: Writer) => void): this {
-    const nested = new Writer()
-    write(nested)
-    this.#push(encodeVarint(field * 8 + 2))
-    this.#push(encodeVarint(nested.#size))
-    for (const chunk of nested.#chunks) this.#push(chunk)
+  /** What `write` writes lies behind its length, which is known afterwards: it is moved up to make room. */
+  message(field: number, write: (writer: this) => void): this {
+    this.#varint(field * 8 + 2)
+    const start = this.#size
+    write(this)
+    const length = this.#size - start
+    const room = Math.max(1, Math.ceil((32 - Math.clz32(length)) / 7))
+    this.#reserve(room)
+    this.#bytes.copyWithin(start + room, start, this.#size)
+    this.#size = start
+    this.#varint(length)
+    this.#size += length
     return this
   }
 
   finish(): Uint8Array {
-    const out = new Uint8Array(this.#size)
-    let at = 0
-    for (const chunk of this.#chunks) {
-      out.set(chunk, at)
-      at += chunk.length
+    return this.#bytes.slice(0, this.#size)
+  }
+
+  /** Negative numbers are written as 64-bit two's complement, as int64 fields are. */
+  #varint(value: number | bigint): void {
+    this.#reserve(10)
+    if (typeof value === "number" && value >= 0 && value < 2 ** 31) {
+      for (let rest = value; ; rest >>>= 7) {
+        this.#bytes[this.#size++] = rest > 127 ? (rest & 127) | 128 : rest
+        if (rest <= 127) return
+      }
     }
-    return out
+    for (let rest = BigInt.asUintN(64, BigInt(value)); ; rest >>= 7n) {
+      this.#bytes[this.#size++] = rest > 127n ? Number(rest & 127n) | 128 : Number(rest)
+      if (rest <= 127n) return
+    }
   }
 
-  #push(chunk: Uint8Array): this {
-    this.#chunks.push(chunk)
-    this.#size += chunk.length
-    return this
+  #reserve(count: number): void {
+    if (this.#size + count <= this.#bytes.length) return
+    const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#size + count))
+    larger.set(this.#bytes.subarray(0, this.#size))
+    this.#bytes = larger
   }
-}
-
-/** Negative numbers are written as 64-bit two's complement, as int64 fields are. */
-const encodeVarint = (value: number | bigint): Uint8Array => {
-  let rest = BigInt.asUintN(64, BigInt(value))
-  const out: number[] = []
-  while (rest > 127n) {
-    out.push(Number(rest & 127n) | 128)
-    rest >>= 7n
-  }
-  out.push(Number(rest))
-  return Uint8Array.from(out)
 }
 
 /** One field: a varint as a signed 64-bit number, a float, or the bytes of a length-delimited field. */
