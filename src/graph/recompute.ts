@@ -1,6 +1,8 @@
 // What a backward pass computes again instead of keeping it from the forward pass: the values inside a layer, whose borders alone
-// are kept (gradient checkpointing, Chen et al. 2016), and what is made of stored weights, such as the float32 form of a bfloat16 one.
+// are kept (gradient checkpointing, Chen et al. 2016), what is made of stored weights, such as the float32 form of a bfloat16 one, and
+// what one pass over values that are kept anyway gives, such as a norm's result.
 // The copies read the same inputs by the same ops, so the gradients have the same bits.
+import type { OpName } from "./op.ts"
 import type { Node, Value } from "./Value.ts"
 
 export interface Recompute {
@@ -11,6 +13,8 @@ export interface Recompute {
   readonly borders?: readonly Value[]
   /** Inputs that hold weights in a stored form: what is computed from them and constants alone is made again at each use. */
   readonly stored?: readonly Value[]
+  /** What elementwise ops and norms make of values that their own gradient rules read is computed again. */
+  readonly cheap?: boolean
 }
 
 /** The value that a gradient rule of `node` reads instead of `value`, one of its inputs or outputs. */
@@ -34,8 +38,11 @@ const madeOf = (nodes: readonly Node[], stored: readonly Value[]): ReadonlySet<V
   return derived
 }
 
+/** Ops of one pass over their input, which their gradient rule reads too. */
+const onePass: ReadonlySet<OpName> = new Set(["Silu", "Gelu", "SimplifiedLayerNormalization", "LayerNormalization"])
+
 /** `nodes` are those of the forward pass; copies are appended to their graph when they are first asked for. */
-export const replayOf = (nodes: readonly Node[], { borders = [], stored = [] }: Recompute): Replay => {
+export const replayOf = (nodes: readonly Node[], { borders = [], stored = [], cheap = false }: Recompute): Replay => {
   const producers = new Map(nodes.flatMap((node, index) => node.outputs.map((output) => [output, { node, index }] as const)))
   const positions = new Map(nodes.map((node, index) => [node, index]))
   const cuts = borders.map((border) => producers.get(border)?.index ?? -1)
@@ -46,6 +53,11 @@ export const replayOf = (nodes: readonly Node[], { borders = [], stored = [] }: 
   const derived = madeOf(nodes, stored)
   const kept = new Set(borders)
   const bySegment = new Map<number, Map<Value, Value>>()
+  const ofCheap = new Map<Value, Value>()
+  const isCheap = (value: Value, { op, inputs, outputs }: Node): boolean =>
+    cheap &&
+    value === outputs[0] &&
+    (onePass.has(op) || (op === "Mul" && inputs.every((input) => producers.has(input) && input.shape.join() === value.shape.join())))
 
   const copyOf = (node: Node, value: Value, read: (input: Value) => Value, into: Map<Value, Value>): Value => {
     const outputs = value.graph.add(node.op, node.inputs.map(read), node.attributes as never)
@@ -60,7 +72,12 @@ export const replayOf = (nodes: readonly Node[], { borders = [], stored = [] }: 
   const read = (segment: number | undefined, value: Value): Value => {
     if (derived.has(value)) return fresh(value, new Map())
     const producer = producers.get(value)
-    if (segment === undefined || producer === undefined || kept.has(value) || segmentOf(producer.index) !== segment) return value
+    if (producer === undefined || kept.has(value)) return value
+    if (segment === undefined) {
+      if (!isCheap(value, producer.node)) return value
+      return ofCheap.get(value) ?? copyOf(producer.node, value, (input) => read(undefined, input), ofCheap)
+    }
+    if (segmentOf(producer.index) !== segment) return value
     const copies = bySegment.get(segment) ?? new Map<Value, Value>()
     bySegment.set(segment, copies)
     return copies.get(value) ?? copyOf(producer.node, value, (input) => read(segment, input), copies)

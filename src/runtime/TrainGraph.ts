@@ -70,7 +70,7 @@ export const lossGraph = (
     chunk: Math.max(1, Math.floor(chunkLogits / model.vocabSize))
   }
   if (training) {
-    const recompute = { stored: stays.stored, ...(checkpointing ? { borders: hidden } : {}) }
+    const recompute = { stored: stays.stored, cheap: true, ...(checkpointing ? { borders: hidden } : {}) }
     const wrt = tuning.trainables.map(({ name }) => trained.get(name) as Value)
     const { sum, gradients } = headGradients(loss, graph.input(names.scale, "float32", []), wrt, recompute)
     graph.output(names.nll, sum)
