@@ -1,6 +1,6 @@
 // How much memory a model's run takes for the values that it makes, told from the model alone: ONNX Runtime's own order of execution
 // (executionOrder.ts), its own choice of which values share a buffer (core/framework/allocation_planner.cc), its own arena (arena.ts).
-// Inputs, constants and fetched outputs lie elsewhere: they are not counted.
+// Inputs and constants lie elsewhere: they are not counted. Outputs are, which a run gives back at its end.
 import { newArena, rounded } from "./arena.ts"
 import { executionOrder } from "./executionOrder.ts"
 import type { OnnxModel, OnnxNode } from "./onnx/Model.ts"
@@ -74,6 +74,8 @@ export const allocations = (model: OnnxModel, types: ReadonlyMap<string, Type>):
   for (const { name } of [...model.inputs, ...model.initializers]) if (usesOf.has(name)) place(name, bufferFor(name, false))
   const fits = (buffer: Type, { dtype, shape }: Type): boolean =>
     bytesPer[buffer.dtype] === bytesPer[dtype] && buffer.shape.join() === shape.join()
+  /** Outputs, that no later value takes over. */
+  const kept = new Set<Buffer>()
   /** Dead buffers, the latest first. */
   const dead: Buffer[] = []
   const taken: Buffer[][] = []
@@ -82,7 +84,7 @@ export const allocations = (model: OnnxModel, types: ReadonlyMap<string, Type>):
     const buffer = lies.get(name)!
     const left = uses.get(buffer)! - 1
     uses.set(buffer, left)
-    if (left === 0) dead.unshift(buffer)
+    if (left === 0 && !kept.has(buffer)) dead.unshift(buffer)
   }
   order.forEach((index, step) => {
     const node = model.nodes[index]!
@@ -90,7 +92,12 @@ export const allocations = (model: OnnxModel, types: ReadonlyMap<string, Type>):
     node.outputs.forEach((name, at) => {
       if (name === "") return
       const type = types.get(name)!
-      if (fetched.has(name)) return place(name, bufferFor(name, false))
+      if (fetched.has(name)) {
+        const buffer = bufferFor(name, true)
+        kept.add(buffer)
+        taken.at(-1)!.push(buffer)
+        return place(name, buffer)
+      }
       const alias = at === 0 && aliases.has(node.opType) ? lies.get(node.inputs[0]!) : undefined
       const first = at === 0 && inPlace.has(node.opType) ? node.inputs[0]! : undefined
       const overwritten = first !== undefined && fits(types.get(first)!, type) ? lies.get(first) : undefined
@@ -106,8 +113,8 @@ export const allocations = (model: OnnxModel, types: ReadonlyMap<string, Type>):
     for (const name of [...node.inputs, ...node.outputs]) if (name !== "") done(name)
   })
   const frees = order.map((): Buffer[] => [])
-  // A result that nobody reads is given back at the end of the run.
-  for (const buffer of taken.flat()) frees[last.get(buffer) ?? order.length - 1]!.push(buffer)
+  // Outputs are given back at the end of the run, and a result that nobody reads.
+  for (const buffer of taken.flat()) frees[(kept.has(buffer) ? undefined : last.get(buffer)) ?? order.length - 1]!.push(buffer)
   return order.map((index, step) => {
     const node = model.nodes[index]!
     const x = node.inputs.map((name) => types.get(name)!)

@@ -38,15 +38,13 @@ export interface ForecastOptions extends Held {
 export interface Forecast {
   /** Trained weights in float32, frozen ones in the form in which they are held. */
   readonly weights: number
-  /** Of a micro-batch, and the sum of several. */
+  /** Of a micro-batch, as the runtime hands them out at the end of a run, and the sum of several. */
   readonly gradients: number
   readonly optimizer: number
-  /** What the runtime holds for intermediate values, without the logits. */
+  /** What the runtime holds for intermediate values and, until the end of a run, its results, without the logits. */
   readonly activations: number
   /** Values as wide as the vocabulary that are alive when most memory is. */
   readonly logits: number
-  /** The runtime hands out each gradient a second time, at the end of a run. */
-  readonly copies: number
   /** Random numbers of dropout and noise, and the batch itself. */
   readonly inputs: number
   /** Graphs and their constants. */
@@ -63,7 +61,7 @@ export interface Forecast {
 /** Measured: a training process before its first graph. */
 const processBytes = 155e6
 /** Measured: a node in the graph that is built, in the bytes that are handed over, and in the session. */
-const bytesPerNode = 25e3
+const bytesPerNode = 14e3
 /** A constant lies in the graph, in the bytes that are handed over, and in the session. */
 const copiesOfConstants = 3
 
@@ -105,11 +103,10 @@ export const forecast = (o: ForecastOptions): Forecast => {
 
   const own = {
     weights: trained * (o.anchored ? 2 : 1) + sum(frozen, ({ bytes }) => bytes),
-    gradients: trained * (o.accumulates ? 2 : 1),
+    gradients: trained * (o.accumulates || o.anchored ? 2 : 1),
     optimizer: 4 * state,
     activations: arenas - logits,
     logits,
-    copies: trained,
     inputs: sum([...masks.values()], (bytes) => bytes) + batches,
     graphs: inMemory([...training, ...validation].map((each) => each.model)),
     validation: sum(validation, ({ run }) => run.arena),

@@ -3,9 +3,9 @@ import { type Optimizer, optimizerDefaults, stateOf, type StateTensor } from "#s
 import { faultPoint } from "./faults.ts"
 import { RelativeUpdate } from "./RelativeUpdate.ts"
 import type { DeviceFeeds, Feeds, Session } from "./Session.ts"
-import { type ArrayGroup, sharedGroups } from "./SharedArrays.ts"
+import { type ArrayGroup, padded, sharedGroups, type Stage } from "./SharedArrays.ts"
 import { names } from "./trainNames.ts"
-import { type Place, type Rates, scratchOf, updateTensor } from "./updateTensor.ts"
+import { elementwise, type Place, type Rates, scratchOf, updateTensor } from "./updateTensor.ts"
 
 export interface TrainableSpec {
   readonly name: string
@@ -20,7 +20,7 @@ export interface TrainableSpec {
 export interface Trainable extends TrainableSpec {
   /** The weight: fed to ONNX Runtime as it is. */
   readonly p: Float32Array
-  /** The gradient of one micro-batch: filled by ONNX Runtime. */
+  /** The gradient of one micro-batch, until the next one's is there. */
   readonly g: Float32Array
   /** What the optimizer keeps of it. */
   readonly state: readonly (StateTensor & { readonly data: Float32Array })[]
@@ -29,29 +29,29 @@ export interface Trainable extends TrainableSpec {
 interface Slot {
   readonly place: Place
   readonly weights: Float32Array
-  /** Address of the micro-batch's gradient. */
-  readonly gradient: number
-  /** The sum over a step's micro-batches, where there are several. */
-  readonly sum: Side | undefined
+  /** The sum over a step's micro-batches, and what is added to it; without, the gradient is the one micro-batch's. */
+  readonly sum: Float32Array | undefined
   /** The initial weights, where they are kept. */
-  readonly anchor: Side | undefined
+  readonly anchor: { readonly data: Float32Array; readonly address: number } | undefined
+  readonly stage: Stage
 }
-interface Side {
-  readonly data: Float32Array
-  readonly address: number
-}
+
+/** Elements of a gradient that are brought to the kernels at a time: with the optimizer's state of as many they fit into a core's cache. */
+const stagedElements = 2 ** 15
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
 
 /**
- * State of all trainable tensors, zeroed at first. Bytes per value: 4 for the weight, 4 for the gradient, 4 for the sum of several
- * micro-batches, 4 for the initial weight, and the optimizer's: adamw 8, lion and sgd with momentum 4, sgd 0, adafactor next to none.
+ * State of all trainable tensors, zeroed at first. Bytes per value: 4 for the weight, 4 for the gradient as ONNX Runtime hands it out, 4 for
+ * the sum of several micro-batches, 4 for the initial weight, and the optimizer's: adamw 8, lion and sgd with momentum 4, sgd 0,
+ * adafactor next to none.
  */
 export class ParamStore {
   /** Outputs of a training graph that stay on a device: none. */
   readonly resident: readonly string[] = []
   readonly trainables: readonly Trainable[]
   readonly #slots: readonly Slot[]
+  readonly #gradients: Float32Array[]
   readonly #optimizer: Optimizer
   readonly #relative: RelativeUpdate
 
@@ -61,34 +61,44 @@ export class ParamStore {
    */
   constructor(specs: readonly TrainableSpec[], accumulates: boolean, anchored = false, optimizer: Optimizer = optimizerDefaults.adamw) {
     const states = specs.map(({ shape }) => stateOf(optimizer, shape))
-    const fixed = 2 + Number(accumulates) + Number(anchored)
+    // What is pulled is changed, so that it has a place of its own too.
+    const sums = accumulates || anchored
+    const fixed = 1 + Number(sums) + Number(anchored)
+    const staged = sums || elementwise(optimizer) ? stagedElements : Math.max(...specs.map(({ shape }) => sizeOf(shape)))
     const groups = sharedGroups(
       specs.map(({ shape }, i) => [
         ...new Array<number>(fixed).fill(sizeOf(shape)),
         ...(states[i] as readonly StateTensor[]).map((state) => sizeOf(state.shape)),
         scratchOf(optimizer, shape)
-      ])
+      ]),
+      staged
     )
     this.#optimizer = optimizer
+    const gradients = specs.map(({ shape }) => new Float32Array(sizeOf(shape)))
+    this.#gradients = gradients
     this.trainables = specs.map((spec, i) => {
       const { arrays } = groups[i] as ArrayGroup
-      const [p, g] = arrays as [Float32Array, Float32Array]
       const state = (states[i] as readonly StateTensor[]).map((tensor, k) => ({ ...tensor, data: arrays[fixed + k] as Float32Array }))
-      return { ...spec, p, g, state }
+      return {
+        ...spec,
+        p: arrays[0] as Float32Array,
+        get g() {
+          return gradients[i] as Float32Array
+        },
+        state
+      }
     })
     this.#relative = new RelativeUpdate(this.trainables)
-    this.#slots = groups.map(({ kernels, addresses, arrays, bytes }, i) => {
-      const side = (at: number): Side => ({ data: arrays[at] as Float32Array, address: addresses[at] as number })
-      const [p, gradient] = addresses as [number, number]
-      const sum = accumulates ? side(2) : undefined
+    this.#slots = groups.map(({ kernels, addresses, arrays, bytes, stage }, i) => {
       const state = addresses.slice(fixed, -1)
       const { shape } = specs[i] as TrainableSpec
+      const [p, sum] = addresses as [number, number]
       return {
-        place: { kernels, p, g: sum?.address ?? gradient, state, scratch: addresses.at(-1) as number, bytes, shape },
+        place: { kernels, p, g: sums ? sum : stage.address, state, scratch: addresses.at(-1) as number, bytes, shape },
         weights: arrays[0] as Float32Array,
-        gradient,
-        sum,
-        anchor: anchored ? side(fixed - 1) : undefined
+        sum: sums ? arrays[1] : undefined,
+        anchor: anchored ? { data: arrays[2] as Float32Array, address: addresses[2] as number } : undefined,
+        stage
       }
     })
   }
@@ -103,23 +113,28 @@ export class ParamStore {
     return Object.fromEntries(this.trainables.map(({ name, p }) => [name, p]))
   }
 
-  /** The session fills the gradients' arrays. */
+  /** The runtime hands out copies of what it made: they are the gradients. */
   async fill(session: Session, feeds: DeviceFeeds, nll: Float32Array): Promise<void> {
-    const gradients = Object.fromEntries(this.trainables.map(({ name, g }) => [names.gradient(name), g]))
-    await session.run(feeds, { ...gradients, [names.nll]: nll })
+    // Detached, so that their memory is there for the next ones at once.
+    for (const g of this.#gradients) if (g.buffer instanceof ArrayBuffer) g.buffer.transfer(0)
+    const found = await session.run(feeds, [...this.trainables.map(({ name }) => names.gradient(name)), names.nll])
+    this.trainables.forEach(({ name }, i) => (this.#gradients[i] = found[names.gradient(name)] as Float32Array))
+    nll.set(found[names.nll] as Float32Array)
   }
 
   clear(): void {
-    for (const { g } of this.trainables) g.fill(0)
+    for (const g of this.#gradients) g.fill(0)
   }
 
   /** Takes the micro-batch's gradients into the step's; `first` begins a step. */
   accumulate(first: boolean): void {
-    for (const { place, gradient, sum } of this.#slots) {
+    this.#slots.forEach(({ place, sum, stage }, i) => {
       if (sum === undefined) return
-      if (first) sum.data.fill(0)
-      place.kernels.accumulate(sum.address, gradient, place.bytes)
-    }
+      if (first) sum.fill(0)
+      for (const { at, bytes } of staged(this.#gradients[i] as Float32Array, stage)) {
+        place.kernels.accumulate(place.g + at, stage.address, bytes)
+      }
+    })
   }
 
   /** Keeps the weights as they are now as the initial ones. */
@@ -134,9 +149,11 @@ export class ParamStore {
     }
   }
 
-  /** Global L2 norm of the step's gradient: squares summed in float64, tensor by tensor in fixed order. */
+  /** Global L2 norm of the step's gradient: squares summed in float64, piece by piece in fixed order. */
   gradNorm(): number {
-    return Math.sqrt(this.#slots.reduce((sum, { place }) => sum + place.kernels.sumSquares(place.g, place.bytes), 0))
+    let squares = 0
+    for (const i of this.#slots.keys()) for (const { kernels, g, bytes } of this.#pieces(i)) squares += kernels.sumSquares(g, bytes)
+    return Math.sqrt(squares)
   }
 
   /**
@@ -145,11 +162,21 @@ export class ParamStore {
    */
   update(ratesOf: (trainable: Trainable) => Rates, t: number, clip: number): number {
     this.#relative.remember()
-    this.#slots.forEach(({ place }, i) => {
-      updateTensor(this.#optimizer, place, ratesOf(this.trainables[i] as Trainable), t, clip)
+    this.trainables.forEach((trainable, i) => {
+      const rates = ratesOf(trainable)
+      for (const place of this.#pieces(i)) updateTensor(this.#optimizer, place, rates, t, clip)
       faultPoint("during-update")
     })
     return this.#relative.measure()
+  }
+
+  /** Tensor `i` with the step's gradient where the kernels reach it: all at once, or a piece at a time in the stage. */
+  *#pieces(i: number): Generator<Place> {
+    const { place, sum, stage } = this.#slots[i] as Slot
+    if (sum !== undefined) return void (yield place)
+    for (const { at, bytes } of staged(this.#gradients[i] as Float32Array, stage)) {
+      yield { ...place, p: place.p + at, state: at === 0 ? place.state : place.state.map((address) => address + at), bytes }
+    }
   }
 
   /** The initial weights, where they are kept. */
@@ -162,4 +189,15 @@ export class ParamStore {
   toDevice(): void {}
   toHost(): void {}
   release(): void {}
+}
+
+/** Brings `source` to the stage, one piece after the other: `at` bytes from its beginning, `bytes` with its padding of zeros. */
+function* staged(source: Float32Array, { data }: Stage): Generator<{ readonly at: number; readonly bytes: number }> {
+  for (let start = 0; start < source.length; start += data.length) {
+    const piece = source.subarray(start, start + data.length)
+    const bytes = padded(piece.length)
+    data.set(piece)
+    data.fill(0, piece.length, bytes / 4)
+    yield { at: 4 * start, bytes }
+  }
 }

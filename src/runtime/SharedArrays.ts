@@ -8,7 +8,7 @@ const page = 65536
 const maxBytes = (page - 16) * page
 /** Whole cache lines, and whole SIMD vectors with zeros after the last element. */
 const align = 64
-const padded = (elements: number): number => Math.ceil((elements * 4) / align) * align
+export const padded = (elements: number): number => Math.ceil((elements * 4) / align) * align
 
 /** Arrays in one memory, so that one kernel call can reach them all. */
 export interface ArrayGroup {
@@ -18,6 +18,13 @@ export interface ArrayGroup {
   readonly addresses: readonly number[]
   /** Bytes of the first array with its padding. */
   readonly bytes: number
+  /** Room that the groups of one memory share. */
+  readonly stage: Stage
+}
+
+export interface Stage {
+  readonly data: Float32Array
+  readonly address: number
 }
 
 /**
@@ -27,23 +34,25 @@ export interface ArrayGroup {
 export const sharedArrays = (sizes: readonly number[], count: number): readonly ArrayGroup[] =>
   sharedGroups(sizes.map((size) => new Array<number>(count).fill(size)))
 
-/** The same with arrays of the sizes (elements) that each group lists; none is empty. */
-export const sharedGroups = (groups: readonly (readonly number[])[]): readonly ArrayGroup[] => {
+/** The same with arrays of the sizes (elements) that each group lists, none of them empty, and a stage of `staged` elements in each memory. */
+export const sharedGroups = (groups: readonly (readonly number[])[], staged = 0): readonly ArrayGroup[] => {
+  const begin = align + padded(staged)
   const memories: { bytes: number; readonly members: { readonly sizes: readonly number[]; readonly at: number }[] }[] = []
   for (const sizes of groups) {
     const bytes = sizes.reduce((sum, size) => sum + padded(size), 0)
-    if (bytes > maxBytes) throw tooLarge(sizes)
+    if (begin + bytes > maxBytes) throw tooLarge(sizes)
     let memory = memories.at(-1)
-    if (memory === undefined || memory.bytes + bytes > maxBytes) memories.push((memory = { bytes: align, members: [] }))
+    if (memory === undefined || memory.bytes + bytes > maxBytes) memories.push((memory = { bytes: begin, members: [] }))
     memory.members.push({ sizes, at: memory.bytes })
     memory.bytes += bytes
   }
   return memories.flatMap(({ bytes, members }) => {
     const { buffer, kernels } = allocate(bytes)
+    const stage = { data: new Float32Array(buffer, align, padded(staged) / 4), address: align }
     return members.map(({ sizes, at }) => {
       const addresses = sizes.map((_, i) => at + sizes.slice(0, i).reduce((sum, size) => sum + padded(size), 0))
       const arrays = sizes.map((size, i) => new Float32Array(buffer, addresses[i], size))
-      return { kernels, addresses, arrays, bytes: padded(sizes[0] as number) }
+      return { kernels, addresses, arrays, stage, bytes: padded(sizes[0] as number) }
     })
   })
 }

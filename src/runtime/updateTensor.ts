@@ -29,6 +29,9 @@ export interface Rates {
 export const scratchOf = (optimizer: Optimizer, shape: readonly number[]): number =>
   optimizer.kind === "adafactor" && shape.length === 2 ? 2 * (shape[1] as number) : 0
 
+/** Whether a tensor may be updated a piece at a time. */
+export const elementwise = ({ kind }: Optimizer): boolean => kind !== "adafactor"
+
 /** Step `t` (from 1) with the gradient scaled by `clip`. */
 export const updateTensor = (optimizer: Optimizer, at: Place, rates: Rates, t: number, clip: number): void => {
   const { kernels, p, g, bytes } = at

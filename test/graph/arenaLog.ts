@@ -37,6 +37,7 @@ const lowered = lower(graph)
 const session = await Session.create(encode(lowered), { threads: 1 })
 const arrays = (values: typeof lowered.inputs) =>
   Object.fromEntries(values.map(({ name, dtype, shape }) => [name, new arrayClass[dtype](sizeOf(shape))]))
-for (let run = 0; run < 3; run++) await session.run(arrays(lowered.inputs), arrays(lowered.outputs))
+const outputs = lowered.outputs.map(({ name }) => name)
+for (let run = 0; run < 3; run++) await session.run(arrays(lowered.inputs), outputs)
 await session.release()
 console.log(JSON.stringify(runMemory(lowered, typesOf(lowered)).regions))

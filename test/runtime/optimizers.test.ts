@@ -13,7 +13,7 @@ import type { Rates } from "#src/runtime/updateTensor.ts"
 const numbers = (n: number, seed: number): Float32Array =>
   Float32Array.from({ length: n }, (_, i) => (i % 11 === 7 ? 0 : Math.sin(seed + i * 12.9898) * 10 ** (((i * 7 + seed) % 9) - 5)))
 
-const shapes = [[1], [3], [4], [5], [16], [37], [1000], [1, 1], [3, 1], [1, 6], [5, 7], [6, 4], [4, 9], [31, 18], [2, 131]]
+const shapes = [[1], [3], [4], [5], [16], [37], [1000], [1, 1], [3, 1], [1, 6], [5, 7], [6, 4], [4, 9], [31, 18], [2, 131], [200, 173]]
 const clip = 0.37
 
 /** One tensor's weights and state by key, as plain numbers. */

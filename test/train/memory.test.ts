@@ -53,7 +53,7 @@ describe("memoryLimit", () => {
   const whole = forecastOf(config, subject).total
 
   test("what does not fit is refused by three settings that do, each with its own forecast", async () => {
-    const limit = Math.round(0.7 * whole)
+    const limit = Math.round(0.8 * whole)
     const { error, events } = await refusal(limit)
     expect(error).toMatchObject({ _tag: "DefinitionError", where: "train.memoryLimit" })
     expect(error.message).toMatch(/would take about \d+\.\d MB of memory, memoryLimit is \d+\.\d MB/)
