@@ -193,11 +193,14 @@ export class ParamStore {
 
 /** Brings `source` to the stage, one piece after the other: `at` bytes from its beginning, `bytes` with its padding of zeros. */
 function* staged(source: Float32Array, { data }: Stage): Generator<{ readonly at: number; readonly bytes: number }> {
-  for (let start = 0; start < source.length; start += data.length) {
-    const piece = source.subarray(start, start + data.length)
-    const bytes = padded(piece.length)
-    data.set(piece)
-    data.fill(0, piece.length, bytes / 4)
-    yield { at: 4 * start, bytes }
+  // Buffer's copy: into shared memory an array's own moves a word at a time, half as fast.
+  const [from, to] = [bytesOf(source), bytesOf(data)]
+  for (let at = 0; at < from.length; at += to.length) {
+    const copied = from.copy(to, 0, at, at + to.length)
+    const bytes = padded(copied / 4)
+    to.fill(0, copied, bytes)
+    yield { at, bytes }
   }
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer => Buffer.from(buffer, byteOffset, byteLength)
