@@ -90,7 +90,7 @@ const total = (inputs: readonly FrozenInput[]): number =>
 
 interface ScaleInputs {
   readonly inputs: readonly FrozenInput[]
-  /** [blocks, 1] */
+  /** [blocks] */
   readonly absmax: (inputs: readonly Value[], table: Table) => Value
 }
 
@@ -100,20 +100,19 @@ const first = (x: Value, count: number): Value => (x.shape[0] === count ? x : sl
 const scalesOf = (name: string, scales: Scales, blocks: number): ScaleInputs => {
   const absmaxName = `${name}.absmax`
   if (scales.kind === "float32") {
-    return { inputs: [{ name: absmaxName, dtype: "float32", shape: [blocks, 1], data: scales.absmax }], absmax: ([absmax]) => absmax! }
+    return { inputs: [{ name: absmaxName, dtype: "float32", shape: [blocks], data: scales.absmax }], absmax: ([absmax]) => absmax! }
   }
   const { q8, nested, codes, offset, blockSize } = scales
   const [rows, length] = [nested.length, nested.length * blockSize]
   return {
     inputs: [
-      { name: absmaxName, dtype: "uint8", shape: [length], data: padded(q8, length) },
+      { name: absmaxName, dtype: "uint8", shape: [rows, blockSize], data: padded(q8, length) },
       { name: `${name}.nested_absmax`, dtype: "float32", shape: [rows, 1], data: nested }
     ],
     absmax: ([q, each], table) => {
       const { graph } = q!
       const units = gather(table(graph, codes, [codes.length]), cast(q!, "int32"))
-      const centred = reshape(mul(reshape(units, [rows, blockSize]), each!), [length])
-      return reshape(add(first(centred, blocks), graph.constant(offset, "float32", [])), [blocks, 1])
+      return first(reshape(add(mul(units, each!), graph.constant(offset, "float32", [])), [length]), blocks)
     }
   }
 }

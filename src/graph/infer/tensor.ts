@@ -75,14 +75,13 @@ export const dequantize4Bit: Infer<"Dequantize4Bit"> = (op, inputs, { shape, blo
   expectDType(op, inputs, absmax, "float32")
   expectDType(op, inputs, pairs, "float32")
   const blocks = Math.ceil(sizeOf(shape) / blockSize)
-  const fits =
-    sameShape(packed.shape, [(blocks * blockSize) / 2]) && sameShape(absmax.shape, [blocks, 1]) && sameShape(pairs.shape, [256, 2])
+  const fits = sameShape(packed.shape, [(blocks * blockSize) / 2]) && sameShape(absmax.shape, [blocks]) && sameShape(pairs.shape, [256, 2])
   if (!fits)
     fail(
       op,
       inputs,
       "shape mismatch",
-      `${blocks} blocks of ${blockSize}: packed [${(blocks * blockSize) / 2}], absmax [${blocks},1], pairs [256,2]`
+      `${blocks} blocks of ${blockSize}: packed [${(blocks * blockSize) / 2}], absmax [${blocks}], pairs [256,2]`
     )
   return [{ dtype: "float32", shape }]
 }

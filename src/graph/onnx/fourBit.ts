@@ -11,7 +11,7 @@ export const dequantize = (emit: Emitter, { shape, blockSize }: OpTable["Dequant
   const run = (op: string, name: string, ...inputs: readonly string[]) => emit.node(op, inputs, [`${y}/${name}`])
   const indices = emit.node("Cast", [packed], [`${y}/indices`], { to: { kind: "int", value: dataTypes.int32 } })
   const blocks = run("Reshape", "blocks", run("Gather", "units", pairs, indices), emit.ints([-1, blockSize]))
-  const scaled = run("Mul", "scaled", blocks, absmax)
+  const scaled = run("Mul", "scaled", blocks, run("Reshape", "absmax", absmax, emit.ints([-1, 1])))
   const count = sizeOf(shape)
   const whole =
     count % blockSize === 0

@@ -32,9 +32,8 @@ const reduce: Lower<"ReduceSum" | "ReduceMean" | "ReduceMax"> = ({ emit, node, a
 const matMul: Lower<"MatMul"> = ({ emit, node, attributes: { transA, transB, alpha }, x, y, maker }) => {
   const fourBit = kernelOf(node, maker)
   if (fourBit !== undefined) {
-    const absmax = emit.node("Reshape", [emit.nameOf(fourBit.absmax), emit.ints([-1])], [`${y[0]}/absmax`])
     const attributes = Object.fromEntries(Object.entries(fourBit.attributes).map(([name, value]) => [name, int(value)]))
-    emit.node("MatMulBnb4", [x[0]!, emit.nameOf(fourBit.packed), absmax], y, attributes, "com.microsoft")
+    emit.node("MatMulBnb4", [x[0]!, emit.nameOf(fourBit.packed), emit.nameOf(fourBit.absmax)], y, attributes, "com.microsoft")
     return
   }
   const flags = { transA: int(transA), transB: int(transB), alpha: float(alpha) }
