@@ -2,8 +2,9 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { UsageError } from "#src/domain/Errors.ts"
+import { totalEstimate } from "#src/domain/estimate.ts"
 import type { Decision, PlannedStage } from "#src/domain/RunEvent.ts"
-import { short } from "#src/report/format.ts"
+import { duration, short } from "#src/report/format.ts"
 import { planSummary } from "#src/report/lines.ts"
 import { textTable } from "#src/report/table.ts"
 import type { Theme } from "#src/report/Theme.ts"
@@ -17,23 +18,26 @@ const glyphs: Record<Decision, "reused" | "running" | "waiting"> = { reuse: "reu
 const colours = { reuse: "cyan", run: "yellow", maybe: "dim" } as const
 
 /** The table that `plan` and `run --dry` print. */
-export const planText = (theme: Theme, pipeline: string, plan: readonly PlannedStage[], wide: boolean): string =>
-  [
+export const planText = (theme: Theme, pipeline: string, plan: readonly PlannedStage[], wide: boolean): string => {
+  const timed = plan.some(({ estimate }) => estimate !== undefined)
+  return [
     `${theme.paint("bold", pipeline)}  ${planSummary(theme, plan)}`,
     ...autoLines(plan),
     "",
     textTable({
-      header: ["", "stage", "decision", "key", "needs", "why"],
+      header: ["", "stage", "decision", "key", "needs", ...(timed ? ["time"] : []), "why"],
       rows: plan.map((stage) => [
         theme.paint(colours[stage.decision], theme.glyph[glyphs[stage.decision]]),
         stage.id,
         theme.paint(colours[stage.decision], stage.decision),
         short(stage.key, wide ? 64 : 4),
         stage.needs.length === 0 ? "-" : stage.needs.join(" "),
+        ...(timed ? [stage.estimate === undefined ? "-" : `~${duration(stage.estimate.seconds * 1000)}`] : []),
         stage.reason?.text ?? ""
       ])
     })
   ].join("\n")
+}
 
 /** The stages as a Mermaid flowchart: what runs is drawn in bold lines. */
 const mermaid = (plan: readonly PlannedStage[]): string =>
@@ -82,7 +86,11 @@ export const planCommand = Command.make(
     // Builds the graphs of each training: loaded only where it is asked for.
     const forecasts = input.memory ? await import("./planMemory.ts") : undefined
     const memory = await forecasts?.memoryOf(workspace, prepared)
-    if (input.json) return printJson({ pipeline: pipeline.id, stages: plan, ...(memory === undefined ? {} : { memory }) })
+    if (input.json) {
+      const estimate = totalEstimate(plan)
+      const more = { ...(estimate === undefined ? {} : { estimate }), ...(memory === undefined ? {} : { memory }) }
+      return printJson({ pipeline: pipeline.id, stages: plan, ...more })
+    }
     if (input.mermaid) return print(mermaid(plan))
     const theme = themeFor(process.stdout, input.ascii)
     print(planText(theme, pipeline.id, plan, input.wide))

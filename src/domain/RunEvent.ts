@@ -36,6 +36,10 @@ export const ManifestField = Schema.Struct({
 })
 export type ManifestField = typeof ManifestField.Type
 
+/** By what the stage took before in this pipeline: the median of so many runs. */
+export const Estimate = Schema.Struct({ seconds: Schema.Finite, runs: Schema.Int })
+export type Estimate = typeof Estimate.Type
+
 export const PlannedStage = Schema.Struct({
   id: Schema.String,
   kind: Schema.String,
@@ -45,7 +49,9 @@ export const PlannedStage = Schema.Struct({
   /** "sha256:<hex>", null while an upstream result is pending. */
   key: Schema.NullOr(Schema.String),
   /** Fields of its config that were left to the plan, with the values that it chose; null where only a download will tell. */
-  auto: Schema.optionalKey(Schema.Record(Schema.String, Schema.NullOr(Schema.Union([Schema.String, Schema.Finite]))))
+  auto: Schema.optionalKey(Schema.Record(Schema.String, Schema.NullOr(Schema.Union([Schema.String, Schema.Finite])))),
+  /** Of a stage that runs or may run; absent where it never made a result. */
+  estimate: Schema.optionalKey(Estimate)
 })
 export type PlannedStage = typeof PlannedStage.Type
 

@@ -1,6 +1,7 @@
 // From a pipeline to its plan: digests of what comes from outside, look-ups, decisions. plan, why, status and run share this path.
 import * as Effect from "effect/Effect"
 import { type AnnealError, toAnnealError, UsageError } from "#src/domain/Errors.ts"
+import { estimateOf, type PastTime } from "#src/domain/estimate.ts"
 import type { PipelineDef } from "#src/domain/Pipeline.ts"
 import type { ManifestField, PlannedStage } from "#src/domain/RunEvent.ts"
 import { Catalog, type Snapshot } from "#src/store/Catalog.ts"
@@ -9,6 +10,7 @@ import { type Entry, ownPart } from "#src/store/records.ts"
 import { openSources } from "#src/store/Sources.ts"
 import { Workspace, type WorkspacePaths } from "#src/store/Workspace.ts"
 import type { BaseFolder, Downloading, Origin } from "./bases.ts"
+
 import { diffManifests, type FieldChange } from "./explain.ts"
 import { type FingerprintInput, keyOf, manifestOf } from "./Fingerprint.ts"
 import { lookUp } from "./lookUp.ts"
@@ -86,6 +88,7 @@ const planStages = async (
   const results = new Map<string, Entry>()
   /** Stages whose result cannot be looked up before a download. */
   const unknown = new Set<string>()
+  let past: readonly PastTime[] | undefined
   for (const stage of pipeline.stages) {
     const selected = chosen.selected.has(stage.id)
     const pending = stage.needs.filter((id) => !results.has(id))
@@ -111,12 +114,14 @@ const planStages = async (
     const { decision, reason } = decide({ stage: stage.id, forced, pending, absent, manifest, found, knowsOwn, last })
     const reuse = decision === "reuse" ? found?.entry : undefined
     if (reuse !== undefined) results.set(stage.id, reuse)
+    const estimate = reuse === undefined ? estimateOf((past ??= await snapshot.times(pipeline.id)), stage.id) : undefined
     const against = reuse ?? last ?? nearestOf(await ofKind(), manifest)
     stages.push({
       stage,
       planned: {
         ...{ id: stage.id, kind: stage.kind.kind, needs: stage.needs, decision, reason, key },
-        ...(Object.keys(stage.auto).length === 0 ? {} : { auto: stage.auto })
+        ...(Object.keys(stage.auto).length === 0 ? {} : { auto: stage.auto }),
+        ...(estimate === undefined ? {} : { estimate })
       },
       selected,
       forced,

@@ -1,6 +1,7 @@
 // Events as lines of plain text: what a log of the run says. The same journal always gives the same lines, live or read later.
 import type { PlannedStage, RunEvent } from "#src/domain/RunEvent.ts"
 import type { RunView, StageView } from "#src/domain/RunView.ts"
+import { totalEstimate } from "#src/domain/estimate.ts"
 import { errorBlock } from "./errorBlock.ts"
 import { bytes, duration, number, plural, short } from "./format.ts"
 import { stateColour, type Theme } from "./Theme.ts"
@@ -104,13 +105,21 @@ const runLevel = (theme: Theme, row: Row, event: RunEvent, view: RunView): reado
   }
 }
 
-/** "8 stages: 5 reuse · 2 run · 1 maybe". */
+/** "8 stages: 5 reuse · 2 run · 1 maybe   ~1m02s (from 3 past runs)". */
 export const planSummary = (theme: Theme, stages: readonly PlannedStage[]): string => {
   const counts = (["reuse", "run", "maybe"] as const)
     .map((decision) => [decision, stages.filter((stage) => stage.decision === decision).length] as const)
     .filter(([, count]) => count > 0)
     .map(([decision, count]) => `${count} ${decision}`)
-  return `${plural(stages.length, "stage")}: ${counts.join(` ${theme.dot} `)}`
+  const time = timeText(stages)
+  return `${plural(stages.length, "stage")}: ${counts.join(` ${theme.dot} `)}${time === undefined ? "" : `   ${time}`}`
+}
+
+const timeText = (stages: readonly PlannedStage[]): string | undefined => {
+  const total = totalEstimate(stages)
+  if (total === undefined) return undefined
+  const without = total.without.length === 0 ? "" : `, without ${total.without.join(", ")}`
+  return `~${duration(total.seconds * 1000)} (from ${plural(total.runs, "past run")}${without})`
 }
 
 const endText = (theme: Theme, stage: StageView): string => {

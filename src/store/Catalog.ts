@@ -26,6 +26,8 @@ export interface Snapshot {
   readonly last: (pipeline: string, stage: string) => Promise<Entry | undefined>
   /** The newest results of a kind, up to 20. */
   readonly ofKind: (kind: string) => Promise<readonly Entry[]>
+  /** Milliseconds that the stored results of a pipeline's stages took, the newest first. */
+  readonly times: (pipeline: string) => Promise<readonly { readonly stage: string; readonly ms: number }[]>
 }
 
 /** What a finished stage enters, in one transaction. */
@@ -139,7 +141,9 @@ const snapshotOf = (db: Database | undefined): Snapshot => {
     knows: async (own) => db !== undefined && (await db.rows("select 1 from entries where own = $1 limit 1", [own])).length > 0,
     last: async (pipeline, stage) =>
       (await select("where key in (select s.key from successes s where s.pipeline = $1 and s.stage = $2)", pipeline, stage))[0],
-    ofKind: (kind) => select("where kind = $1 order by time desc limit 20", kind)
+    ofKind: (kind) => select("where kind = $1 order by time desc limit 20", kind),
+    times: async (pipeline) =>
+      (await db?.rows("select stage, compute_ms + write_ms as ms from entries where pipeline = $1 order by time desc", [pipeline])) ?? []
   }
 }
 

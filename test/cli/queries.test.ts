@@ -40,6 +40,23 @@ test("plan: version, pipeline and stages with id, kind, needs, decision, reason,
   ])
 })
 
+test("plan and run estimate the time from past runs", async () => {
+  const workspace = await withRuns()
+  const estimate = { seconds: expect.any(Number) as number, runs: 2 }
+  const { stages } = (await json(workspace, "plan", "small")) as { stages: object[] }
+  expect(stages.some((stage) => "estimate" in stage)).toBe(false)
+  expect(await json(workspace, "plan", "small", "--set", "count.to=9")).toMatchObject({
+    stages: [
+      { id: "count", estimate },
+      { id: "double", estimate }
+    ],
+    estimate: { ...estimate, without: [] }
+  })
+  const changed = await workspace.anneal("run", "small", "--set", "count.to=9")
+  expect(changed.stderr).toMatch(/2 stages: 1 run · 1 maybe {3}~0\.\ds \(from 2 past runs\)\n/)
+  expect((await workspace.anneal("run", "small", "--set", "count.to=8", "--dry")).stdout).toMatch(/TIME +WHY\n.* ~0\.\ds +count\.to /)
+})
+
 test("why: of a pipeline against its last success or another run, of a run against what it was compared with", async () => {
   const workspace = await withRuns()
   const changes = [{ path: "config.to", from: 7, to: 5 }]
