@@ -39,6 +39,9 @@ export const chooseUi = (chosen: (typeof uiModes)[number], { env, isTTY }: Envir
 export const themeFor = (stream: NodeJS.WriteStream, ascii: boolean): Theme =>
   makeTheme({ ascii: wantsAscii(ascii, process.env), colour: wantsColour({ env: process.env, isTTY: stream.isTTY }) })
 
+/** Columns that a line of text may take: a terminal's; what is read by a program is never cut. */
+export const columnsOf = (stream: NodeJS.WriteStream): number => (stream.isTTY ? stream.columns : Infinity)
+
 /** One line, or several, on stdout: a result. */
 export const print = (text: string): void => void process.stdout.write(`${text}\n`)
 

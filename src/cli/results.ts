@@ -5,6 +5,7 @@ import { short } from "#src/report/format.ts"
 import type { Theme } from "#src/report/Theme.ts"
 import { objectPath } from "#src/store/Objects.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
+import { columnsOf } from "./output.ts"
 import { comparison, sampledAnswers, scoresOf } from "./scores.ts"
 
 const path = (workspace: WorkspacePaths, digest: string): string => relative(process.cwd(), objectPath(workspace, digest))
@@ -42,7 +43,7 @@ export const resultLines = (theme: Theme, workspace: WorkspacePaths, view: RunVi
     "",
     theme.paint("bold", `${stage}: the base and the model on the same ${scores.rows} rows`),
     comparison(theme, scores),
-    ...sampledAnswers(theme, scores, false)
+    ...sampledAnswers(theme, scores, columnsOf(process.stdout))
   ]),
   "",
   ...outputs(theme, workspace, view),

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import * as Schema from "effect/Schema"
 import { Scores } from "#src/domain/Scores.ts"
 import type { RunView } from "#src/domain/RunView.ts"
-import { cut, harmless, number } from "#src/report/format.ts"
+import { cut, harmless, number, signed } from "#src/report/format.ts"
 import { textTable } from "#src/report/table.ts"
 import type { Theme } from "#src/report/Theme.ts"
 import { objectPath } from "#src/store/Objects.ts"
@@ -37,12 +37,10 @@ export const comparison = (theme: Theme, scores: Scores): string =>
     })
   })
 
-const signed = (value: number): string => `${value > 0 ? "+" : ""}${number(value)}`
-
-/** Each sample as four lines: what was asked, what was wanted, the base's answer, the model's. */
-export const sampledAnswers = (theme: Theme, scores: Scores, wide: boolean): readonly string[] =>
+/** Each sample as four lines of at most `width` columns: what was asked, what was wanted, the base's answer, the model's. */
+export const sampledAnswers = (theme: Theme, scores: Scores, width: number): readonly string[] =>
   scores.samples.flatMap((sample) => {
-    const shown = (text: string): string => harmless(wide ? text : cut(text, 110))
+    const shown = (text: string): string => harmless(cut(text, width - 8))
     return [
       "",
       theme.paint("bold", `asked   ${shown(sample.prompt)}`),

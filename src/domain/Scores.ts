@@ -7,7 +7,15 @@ export const Score = Schema.Struct({
   baseline: Schema.NullOr(Schema.Finite),
   better: Schema.Literals(["lower", "higher"]),
   /** 95 % interval of model - baseline over the rows (paired bootstrap); absent where it has none. */
-  difference: Schema.optionalKey(Schema.Struct({ low: Schema.Finite, high: Schema.Finite }))
+  difference: Schema.optionalKey(Schema.Struct({ low: Schema.Finite, high: Schema.Finite })),
+  /** What the model's figure is made of, row by row: a sum over the row and what it is counted over (metrics/figures.ts). */
+  rows: Schema.optionalKey(
+    Schema.Struct({
+      ids: Schema.Array(Schema.String),
+      part: Schema.Array(Schema.NullOr(Schema.Finite)),
+      whole: Schema.Array(Schema.Finite)
+    })
+  )
 })
 export type Score = typeof Score.Type
 

@@ -13,6 +13,9 @@ export const number = (value: number | null | undefined): string => {
   return size >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(4)))
 }
 
+/** The same with a + where it is above 0: a change. */
+export const signed = (value: number): string => `${value > 0 ? "+" : ""}${number(value)}`
+
 /** Fixed width for columns that change under the eye: 3 digits after the point, scientific below 0.001. */
 export const fixed = (value: number | null | undefined): string =>
   value === null || value === undefined || (value !== 0 && Math.abs(value) < 1e-3) ? number(value) : value.toFixed(3)

@@ -12,8 +12,14 @@ export interface Sides {
   readonly baseline: Measured
 }
 
-/** `bytes` of each row's text in UTF-8, where it is known; then bitsPerByte can be asked too. */
-export const scoreOf = (name: FigureName, sides: Sides, bytes: ArrayLike<number>): Score => {
+/** What was scored: ids of all rows, of those that were asked, and the bytes of each row's text in UTF-8, where bitsPerByte is asked. */
+export interface Scored {
+  readonly ids: readonly string[]
+  readonly asked: readonly string[]
+  readonly bytes: ArrayLike<number>
+}
+
+export const scoreOf = (name: FigureName, sides: Sides, { ids, asked, bytes }: Scored): Score => {
   const { of, better } = figures[name]
   const parts = partsOf(name, sides, bytes)
   const whole = sum(parts.whole)
@@ -23,7 +29,18 @@ export const scoreOf = (name: FigureName, sides: Sides, bytes: ArrayLike<number>
     model: finite(of(sum(parts.model), whole)),
     baseline: finite(of(sum(parts.baseline), whole)),
     better,
+    rows: rowsOf(name === "exactMatch" ? asked : ids, parts, finite),
     ...(difference === undefined ? {} : { difference })
+  }
+}
+
+/** The model's side, without rows that count nothing. */
+const rowsOf = (ids: readonly string[], { model, whole }: PairedParts, finite: (value: number) => number | null) => {
+  const counted = [...ids.keys()].filter((row) => whole[row] !== 0)
+  return {
+    ids: counted.map((row) => ids[row] as string),
+    part: counted.map((row) => finite(model[row] as number)),
+    whole: counted.map((row) => whole[row] as number)
   }
 }
 

@@ -50,11 +50,13 @@ export const run = async (context: StageContext<EvaluateConfig>): Promise<StageR
   const names: readonly FigureName[] = [...new Set(config.metrics)].flatMap((name): readonly FigureName[] =>
     name === "perplexity" && bytes !== undefined ? [name, "bitsPerByte"] : [name]
   )
-  const metrics = Object.fromEntries(names.map((name) => [name, scoreOf(name, { model, baseline }, bytes ?? [])]))
+  const idOf = (row: number): string => table.ids[row] as string
+  const rows = { ids: table.ids, asked: questions.all.map(({ row }) => idOf(row)), bytes: bytes ?? [] }
+  const metrics = Object.fromEntries(names.map((name) => [name, scoreOf(name, { model, baseline }, rows)]))
   const samples = questions.sampled.map((i) => {
     const { row, prompt, reference } = questions.all[i] as Question
     const [before, after] = [baseline.answers[i] as string, model.answers[i] as string]
-    return { id: table.ids[row] as string, prompt, reference, baseline: before, model: after }
+    return { id: idOf(row), prompt, reference, baseline: before, model: after }
   })
   await writeJson(context.output("scores"), { metrics, rows: table.ids.length, tokens, samples } satisfies Scores)
   return { metrics: flat(metrics), summary: summaryOf(metrics) }

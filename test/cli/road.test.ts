@@ -36,7 +36,18 @@ test("run, run again, change the learning rate, compare, generate, export", asyn
   expect((await anneal("show", "again")).stdout).toMatch(
     /train: loss by step\nSTEP +LOSS +VALIDATION +GRAD NORM +LEARNING RATE +TOKENS\n +1 +[\d.]+ +- +[\d.]+ +0.01 +\d+\n/
   )
-  expect((await anneal("compare", "first", "slower", "--samples")).stdout).toContain("asked ")
+  expect(compared).toMatch(/FIGURE +first +slower +CHANGE +95 % INTERVAL +slower\n/)
+  expect(compared).toMatch(/\nevaluate\.perplexity +[\d.e]+ +[\d.e]+ +\+[\d.e]+ +\+[\d.e]+ \.\. \+[\d.e]+ +worse\n/)
+  expect(compared).not.toMatch(/\ningest\.rows /)
+  expect(compared).toMatch(/\n\d+ figures the same in all runs: --all shows them\n/)
+  expect((await anneal("compare", "first", "slower", "--all")).stdout).toMatch(/\ningest\.rows /)
+  const { verdicts } = JSON.parse((await anneal("compare", "first", "slower", "--json")).stdout) as { verdicts: unknown }
+  expect(verdicts).toMatchObject({ "evaluate.perplexity": { verdict: "worse", low: expect.any(Number) as number } })
+  expect((await anneal("compare", "first", "again")).stdout).toMatch(/^\d+ figures the same in all runs: --all shows them\n/)
+  expect((await anneal("compare", "first", "slower", "--samples")).stdout).toMatch(
+    /\nasked {3}.+\nwanted {2}.+\nfirst {3}.+\nslower {2}.+\n/
+  )
+  expect((await anneal("compare", "first", "slower", "--samples", "--md")).stdout).toContain("| asked | wanted | first | slower |\n")
 
   const still = ["optimizer=sgd", "learningRate=1e-12", "maxSteps=22"].flatMap((option) => ["--set", `train.${option}`])
   const dead = /! train +20 steps in a row, up to step 20, changed the weights by less than 1e-9/

@@ -102,6 +102,11 @@ describe("evaluate", () => {
     expect(scores.metrics["perplexity"]!.baseline! / baseline.perplexity).toBeCloseTo(1, 4)
     expect(scores.metrics["tokenAccuracy"]).toMatchObject({ model: model.tokenAccuracy, baseline: baseline.tokenAccuracy })
     expect(model.tokenAccuracy).toBeGreaterThan(0.5)
+    for (const { model: figure, rows: made } of Object.values(scores.metrics)) {
+      expect(made!.ids).toHaveLength(texts.length)
+      const [part, whole] = [made!.part, made!.whole].map((values) => values.reduce<number>((sum, value) => sum + value!, 0))
+      expect([part! / whole!, Math.exp(part! / whole!)].some((ofRows) => Math.abs(ofRows / figure! - 1) < 1e-6)).toBe(true)
+    }
     expect(scores.metrics["exactMatch"]).toMatchObject({ model: 5 / 6, better: "higher" })
     expect(scores.metrics["exactMatch"]!.baseline).toBeLessThan(0.5)
     expect(scores.metrics["exactMatch"]!.difference!.low).toBeGreaterThan(0)
