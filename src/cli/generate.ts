@@ -20,6 +20,9 @@ const number = <A extends number>(flag: Flag.Flag<A>, text: string) => flags.may
 const generateFlags = {
   model: Argument.String("model").pipe(Argument.withDescription("name, name@version, name@alias, or a model folder")),
   prompt: Flag.String("prompt").pipe(Flag.withAlias("p"), Flag.withDescription("what the model is asked, in the template of its training")),
+  input: flags.maybe(
+    Flag.String("input").pipe(Flag.withDescription("what an instruction is about: the input field of the rows that it was trained on"))
+  ),
   maxNewTokens: Flag.Int("max-new-tokens").pipe(Flag.withDescription("longest answer"), Flag.withDefault(128)),
   temperature: number(Flag.Finite("temperature"), "sample; below 1 makes likely tokens likelier"),
   topK: number(Flag.Int("top-k"), "sample from the so many likeliest tokens"),
@@ -72,8 +75,13 @@ export const generateCommand = Command.make(
     const runnable = await openModel(folder, baseFinder(workspace, input.base))
     const text = await loadBaseText(runnable.textFolder)
     const format = runnable.info?.tokens.promptFormat ?? asIs
+    if (input.input !== undefined && format.rowKind !== "instruction")
+      throw new UsageError({
+        message: `--input goes with a model that was trained on instruction rows, ${title} ${runnable.info === undefined ? "takes its prompt as it is" : `was trained on ${format.rowKind} rows`}`,
+        hint: "write all of it into --prompt"
+      })
     const options = promptOptions(format, text.tokenizer)
-    const prompt = encodePrompt(promptFields(format.rowKind, input.prompt), options)
+    const prompt = encodePrompt(promptFields(format.rowKind, input.prompt, input.input), options)
     // Answers are tokenized by themselves, so they are decoded so too; only plain text goes on where the prompt ends.
     const stream = textStream((ids) => text.tokenizer.decode(ids), format.rowKind === "text" ? prompt : [])
     let answer = ""
@@ -91,7 +99,8 @@ export const generateCommand = Command.make(
     show(stream.end())
     await generator.release()
     if (!input.json) return void process.stdout.write("\n")
-    printJson({ model: title, prompt: input.prompt, text: answer, tokens: generated?.ids.length, finish: generated?.finish })
+    const asked = { prompt: input.prompt, ...(input.input === undefined ? {} : { input: input.input }) }
+    printJson({ model: title, ...asked, text: answer, tokens: generated?.ids.length, finish: generated?.finish })
   })
 ).pipe(
   Command.withDescription("Ask a model: greedy, or sampled with the flags below."),

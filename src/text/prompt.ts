@@ -47,11 +47,11 @@ export const promptOptions = (format: PromptFormat, tokenizer: Tokenizer): Promp
   return { format, tokenizer }
 }
 
-/** What a user typed, as the fields that the model was trained to answer. */
-export const promptFields = (kind: RowKind, text: string): PromptFields => {
+/** What a user typed, as the fields that the model was trained to answer; `input` belongs to instructions only. */
+export const promptFields = (kind: RowKind, text: string, input?: string): PromptFields => {
   switch (kind) {
     case "instruction":
-      return { instruction: text }
+      return { instruction: text, ...(input === undefined ? {} : { input }) }
     case "completion":
       return { prompt: text }
     case "chat":

@@ -151,12 +151,18 @@ test("compare: figures, changed fields, the first stage that differs", async () 
   expect((await workspace.anneal("compare", "one", "one")).stdout).toContain("all stages have the same keys")
 })
 
-test("logs: the same lines as the run printed; one stage; followed to the end", async () => {
+test("logs: the same lines as the run printed; one stage; followed to the end; since a time", async () => {
   const workspace = makeWorkspace()
   const { stderr } = await workspace.anneal("run", "small", "--name", "one")
   const printed = stderr.split("\n").filter((line) => !line.startsWith("! package"))
   expect((await workspace.anneal("logs", "one")).stdout.split("\n")).toEqual(printed)
   expect((await workspace.anneal("logs", "one", "-f")).stdout.split("\n")).toEqual(printed)
+  expect((await workspace.anneal("logs", "one", "--since", "1d")).stdout.split("\n")).toEqual(printed)
+  expect((await workspace.anneal("logs", "one", "--since", "2100-01-01T00:00Z")).stdout).toBe("")
+  expect(await workspace.anneal("logs", "one", "--since", "soon")).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("10m") as string
+  })
   const one = (await workspace.anneal("logs", "one", "count")).stdout
   expect(one).toContain("✔ count")
   expect(one).not.toContain("double")

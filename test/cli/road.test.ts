@@ -66,6 +66,12 @@ test("run, run again, change the learning rate, compare, generate, export", asyn
   const greedy = await anneal("generate", "tiny@prod", ...ask)
   expect(greedy).toMatchObject({ code: 0, stderr: "" })
   expect((await anneal("generate", "tiny@1", ...ask)).stdout).toBe(greedy.stdout)
+  // The prompt has the input behind the instruction, as rows with both have.
+  const both = await anneal("generate", "tiny@1", "--prompt", "say 3", "--input", "twice", "--max-new-tokens", "4")
+  expect(both.stdout).toBe((await anneal("generate", "tiny@1", "--prompt", "say 3\ntwice", "--max-new-tokens", "4")).stdout)
+  expect((await anneal("generate", "./base", ...ask, "--input", "x")).stderr).toContain(
+    "--input goes with a model that was trained on instruction rows"
+  )
   const sampled = await anneal("generate", "tiny@1", ...ask, "--temperature", "2", "--seed", "5", "--json")
   expect(JSON.parse(sampled.stdout)).toMatchObject({ version: 1, model: "tiny@1", prompt: "say 3 twice" })
 
