@@ -18,6 +18,15 @@ export const kindOf = (device: NamedDevice): DeviceKind => {
   return device === "cpu" || device === "webgpu" ? device : "cuda"
 }
 
+/** Devices of one kind that share a computation: those of a list, else one. */
+export const deviceCount = (device: NamedDevice): number => (typeof device === "string" ? 1 : device.length)
+
+/** Which of several devices of its kind worker `worker` (from 0) computes on. */
+export const deviceIdOf = (device: NamedDevice, worker = 0): number => {
+  const own = typeof device === "string" ? device : device[worker % device.length]!
+  return Number(own.split(":")[1] ?? 0)
+}
+
 /** The device of a config, and what of it the plan chose. */
 export const settleDevice = ({
   device

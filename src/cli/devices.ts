@@ -21,10 +21,7 @@ export const deviceStates = async (): Promise<readonly DeviceState[]> => {
   for (const device of ["cpu", "webgpu", "cuda"] as const) {
     const { missing, fix } = await findDevice(device)
     if (missing.length > 0) states.push({ device, usable: false, detail: `missing: ${missing.join(", ")}`, missing, fix })
-    else if (device === "cuda") {
-      const detail = "its libraries are here, but anneal cannot train on it yet"
-      states.push({ device, usable: false, detail, missing, fix: 'use device: "webgpu", which trains on the same GPU' })
-    } else states.push({ device, ...(await tried(() => trial(device))), missing })
+    else states.push({ device, ...(await tried(() => trial(device))), missing })
   }
   return states
 }

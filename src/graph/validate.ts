@@ -2,8 +2,8 @@
 import type { Graph } from "./Graph.ts"
 import { inferTypes } from "./infer.ts"
 import { lower } from "./onnx/lower.ts"
-import { opsets } from "./onnx/Model.ts"
-import type { OnnxModel } from "./onnx/Model.ts"
+import { opsets, readsOf } from "./onnx/Model.ts"
+import type { OnnxGraph, OnnxModel } from "./onnx/Model.ts"
 import { sameShape, showShape } from "./Type.ts"
 import type { Node } from "./Value.ts"
 
@@ -35,23 +35,30 @@ const validateTypes = (node: Node): readonly string[] => {
   })
 }
 
-/** Topological order, unique names, no dead node, known domains and opsets. */
-export const validateModel = (model: OnnxModel): readonly string[] => {
+/** Topological order, unique names, no dead node, known domains and opsets; in the bodies of loops too, which see what lies around them. */
+export const validateModel = (model: OnnxModel): readonly string[] => validateOnnx(model, model.opsets, new Set())
+
+const validateOnnx = (graph: OnnxGraph, versions: OnnxModel["opsets"], around: ReadonlySet<string>): readonly string[] => {
   const problems: string[] = []
-  const known = new Set([...model.inputs, ...model.initializers].map((each) => each.name))
-  if (known.size !== model.inputs.length + model.initializers.length) problems.push("two inputs or constants have the same name")
-  const wanted = new Set([...model.nodes.flatMap((node) => node.inputs), ...model.outputs.map((output) => output.name)])
-  for (const node of model.nodes) {
-    for (const input of node.inputs) if (!known.has(input)) problems.push(`node ${node.name} reads ${input} before it exists`)
+  const known = new Set(around)
+  for (const { name } of [...graph.inputs, ...graph.initializers]) {
+    if (known.has(name)) problems.push(`two inputs or constants are called ${name}`)
+    known.add(name)
+  }
+  const wanted = new Set([...graph.nodes.flatMap(readsOf), ...graph.outputs.map((output) => output.name)])
+  for (const node of graph.nodes) {
+    for (const input of readsOf(node)) if (!known.has(input)) problems.push(`node ${node.name} reads ${input} before it exists`)
+    for (const attribute of Object.values(node.attributes))
+      if (attribute.kind === "graph") problems.push(...validateOnnx(attribute.value, versions, known))
     for (const output of node.outputs.filter((name) => name !== "")) {
       if (known.has(output)) problems.push(`two values are called ${output}`)
       known.add(output)
     }
     if (!node.outputs.some((output) => wanted.has(output))) problems.push(`node ${node.name} is dead`)
-    if (model.opsets[node.domain] !== opsets[node.domain]) problems.push(`node ${node.name} needs domain "${node.domain}"`)
+    if (versions[node.domain] !== opsets[node.domain]) problems.push(`node ${node.name} needs domain "${node.domain}"`)
   }
-  for (const output of model.outputs) if (!known.has(output.name)) problems.push(`output ${output.name} is made by no node`)
-  const names = model.nodes.map((node) => node.name)
+  for (const output of graph.outputs) if (!known.has(output.name)) problems.push(`output ${output.name} is made by no node`)
+  const names = graph.nodes.map((node) => node.name)
   if (new Set(names).size !== names.length) problems.push("two nodes have the same name")
   return problems
 }

@@ -24,6 +24,8 @@ export interface RunnerOptions {
   readonly threads: number
   /** Default: cpu. */
   readonly device?: Target
+  /** Which one of several of that kind. */
+  readonly deviceId?: number
   /** Holds the trained tensors. */
   readonly store: Store
   /** The frozen tensors by input name. */

@@ -86,7 +86,7 @@ const loaderLibraries = (): readonly string[] => {
   return [...folders.flatMap((folder) => readdirSync(folder)), ...cached()]
 }
 
-/** @throws EnvironmentError where the machine lacks the device, or anneal cannot use it */
+/** @throws EnvironmentError where the machine lacks the device */
 export const requireDevice = async (device: Target, where: string): Promise<void> => {
   const { missing, fix } = await findDevice(device)
   if (missing.length > 0) {
@@ -95,14 +95,6 @@ export const requireDevice = async (device: Target, where: string): Promise<void
       where,
       why: `missing: ${missing.join(", ")}`,
       hint: `${fix ?? ""}; or use device: "cpu"`
-    })
-  }
-  if (device === "cuda") {
-    throw new EnvironmentError({
-      message: "anneal cannot use cuda yet",
-      where,
-      why: "the runtime's interface for Node.js keeps no tensor in CUDA's memory between runs, and the several steps in one run that this needs are not built",
-      hint: 'use device: "webgpu", which runs on the same GPU, or "cpu"'
     })
   }
 }

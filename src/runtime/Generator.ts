@@ -26,6 +26,8 @@ export interface GeneratorOptions {
   readonly threads: number
   /** Default: cpu. */
   readonly device?: Target
+  /** Which one of several of that kind. */
+  readonly deviceId?: number
 }
 
 /** `ids` are without the prompt and without the token that ended it; "length": maxNewTokens, or the model's longest text, was reached. */

@@ -4,15 +4,14 @@ import type { Graph } from "#src/graph/Graph.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
 import type { Optimizer } from "#src/graph/optimizer.ts"
 import type { Shape } from "#src/graph/Type.ts"
-import { DefinitionError } from "#src/domain/Errors.ts"
 import { DeviceCopies } from "./DeviceCopies.ts"
 import { openSession } from "./openSession.ts"
 import type { ParamStore, Trainable } from "./ParamStore.ts"
 import type { DeviceFeeds, Resident, Session } from "./Session.ts"
-import { factorName, factorsOf, normGraph, pullGraph, stateName, sumGraph, updateGraph } from "./stateGraphs.ts"
+import { factorName, factorsOf, normGraph, pullGraph, requireGraphForm, stateName, sumGraph, updateGraph } from "./stateGraphs.ts"
 import type { Store } from "./Store.ts"
 import { names } from "./trainNames.ts"
-import type { Rates } from "./updateTensor.ts"
+import { groupsOf, type Rates } from "./updateTensor.ts"
 
 /**
  * What lies on the device of one tensor: p; g; sum, of a step's micro-batches, where there are several; p0, the initial weight, where it
@@ -51,7 +50,7 @@ export class ResidentStore implements Store {
     this.#host = host
     this.#options = options
     this.#copies = new DeviceCopies(options)
-    if (options.optimizer.kind === "adafactor" && options.optimizer.scaleParameter) throw scaledAdafactor(options.device)
+    requireGraphForm(options.optimizer, options.device)
     this.#slots = host.trainables.map((trainable) => ({ trainable, held: {} }))
     this.#blocks = blocksOf(this.#slots)
     this.resident = host.trainables.map(({ name }) => names.gradient(name))
@@ -200,22 +199,6 @@ const tensorsOf = (block: readonly Slot[]) => block.map(({ trainable: { name, sh
 const made = (results: Record<string, unknown>, kind: string, { name }: Trainable): Resident => results[stateName(kind, name)] as Resident
 
 const scalarOf = (result: unknown): number => (result as Float32Array)[0] as number
-
-/** Tensors with the same rates are of one group. */
-const groupsOf = (rates: readonly Rates[]): { readonly groups: readonly Rates[]; readonly groupOf: readonly number[] } => {
-  const keyOf = ({ learningRate, weightDecay }: Rates): string => `${learningRate} ${weightDecay}`
-  const groups = [...new Map(rates.map((each) => [keyOf(each), each])).values()]
-  const keys = groups.map(keyOf)
-  return { groups, groupOf: rates.map((each) => keys.indexOf(keyOf(each))) }
-}
-
-const scaledAdafactor = (device: Target): DefinitionError =>
-  new DefinitionError({
-    message: `scaleParameter of adafactor does not run on ${device}`,
-    where: "train.scaleParameter",
-    why: "its rates depend on the weights, which do not leave the device",
-    hint: 'leave scaleParameter out, or use device: "cpu"'
-  })
 
 const replace = (held: Held, kind: string, by: Resident): void => {
   held[kind]?.release()

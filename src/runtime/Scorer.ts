@@ -32,6 +32,8 @@ export interface ScorerOptions {
   readonly threads: number
   /** Default: cpu. */
   readonly device?: Target
+  /** Which one of several of that kind. */
+  readonly deviceId?: number
   /** Called after each batch with the rows done so far; what it throws ends the scoring. */
   readonly onRows?: (done: number) => void
 }

@@ -11,6 +11,8 @@ export interface SessionOptions {
   readonly threads: number
   /** What the graph was lowered for. Default: cpu. */
   readonly device?: Target
+  /** Which one of several CUDA devices; default 0. */
+  readonly deviceId?: number
   /** The folder of the files that hold tensors of the model (Graph.external). */
   readonly folder?: string | undefined
   /** Outputs that stay in the device's memory. */
@@ -79,6 +81,10 @@ const view = (name: string, data: TypedArray, { type, shape }: Slot): Tensor => 
   }
 }
 
+/** Only CUDA is asked for by number. */
+const provider = ({ device = "cpu", deviceId = 0 }: SessionOptions): InferenceSession.ExecutionProviderConfig =>
+  device === "cuda" ? { name: device, deviceId } : device
+
 export class Session {
   readonly #session: InferenceSession
   readonly #inputs: ReadonlyMap<string, Slot>
@@ -100,7 +106,7 @@ export class Session {
   static async create(model: Uint8Array, options: SessionOptions): Promise<Session> {
     try {
       const session = await InferenceSession.create(model, {
-        executionProviders: [options.device ?? "cpu"],
+        executionProviders: [provider(options)],
         graphOptimizationLevel: "disabled",
         executionMode: "sequential",
         enableMemPattern: false,

@@ -11,9 +11,10 @@ import { stepAlerts, validationAlerts } from "./alerts.ts"
 import type { Checkpoints } from "./Checkpoint.ts"
 import { faultPoint } from "./faults.ts"
 import type { Learner } from "./Learner.ts"
-import { optimizerStep, type StepOutcome } from "./optimizerStep.ts"
+import type { Broken } from "./step.ts"
 import { tensorRates } from "./rates.ts"
 import { StepLog } from "./StepLog.ts"
+import { stepRuns } from "./stepRuns.ts"
 import { figuresAt, isReported, newMeter, newPace, tellHistory } from "./trainingFigures.ts"
 import { scheduleOf, type TrainerOptions } from "./TrainerOptions.ts"
 import { afterSkip, afterStep, afterValidation, initialState, isValidated, madeSteps, type TrainState } from "./TrainState.ts"
@@ -85,7 +86,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
     emit({ _tag: "Alert", ...kept })
     return path
   }
-  const skip = ({ kind, what, members }: NonNullable<StepOutcome["broken"]>): void => {
+  const skip = ({ kind, what, members }: Broken): void => {
     state = afterSkip(state)
     const isFatal = kind === "non-finite" && options.onNonFinite !== "skip"
     const path = raise({ kind, step: state.step, detail: isFatal ? what : `${what}: the step is skipped` }, members)
@@ -95,8 +96,14 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
       throw diverged(`${inRow} steps in a row were skipped, the last because ${what}`, `the last batch is kept in ${path}`)
   }
 
+  const { evalSteps, saveSteps } = options
+  const runs = stepRuns(
+    learner,
+    (step, made) => ({ ...options, step, group: order.group(step), made, learningRate: rateAt(schedule, made), rates }),
+    (step) => isDue(step, evalSteps, order) || (saveSteps !== undefined && isDue(step, saveSteps, order))
+  )
   for (;;) {
-    const due = isDue(state.step, options.evalSteps, order)
+    const due = isDue(state.step, evalSteps, order)
     if (validation !== undefined && due && !isValidated(state)) {
       const loss = await validationLoss(validation, host.stopRequested)
       if (loss === undefined) return stop()
@@ -110,20 +117,18 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
       // Only a checkpoint can bring the best weights back.
       if (usesBest && state.best?.step === state.step) await save()
     }
-    if (options.saveSteps === undefined ? due : isDue(state.step, options.saveSteps, order)) await save()
+    if (saveSteps === undefined ? due : isDue(state.step, saveSteps, order)) await save()
     if (state.step >= order.totalSteps || state.misses >= (options.earlyStoppingPatience ?? Infinity)) break
-    if (host.stopRequested()) return stop()
+    if (!runs.isAhead() && host.stopRequested()) return stop()
 
-    const group = order.group(state.step)
     const made = madeSteps(state)
-    const plan = { ...options, step: state.step, group, made, learningRate: rateAt(schedule, made), rates }
-    const { record, positions, broken } = await optimizerStep(plan, learner)
+    const { record, positions, broken } = await runs.next(state.step, made)
     log.push(record)
     meter.read(positions)
     pace(state.step + 1)
     if (broken === undefined) {
       state = afterStep(state, record.loss, record.tokens)
-      for (const alert of stepAlerts(log, made)) raise(alert, alert.kind === "loss-spike" ? group.flat() : undefined)
+      for (const alert of stepAlerts(log, made)) raise(alert, alert.kind === "loss-spike" ? order.group(state.step - 1).flat() : undefined)
     } else skip(broken)
     if (isReported(state.step, figures)) {
       const { values, nonFinite } = figuresAt(log, state.step, figures)

@@ -7,10 +7,10 @@ export interface AutoDevice {
 }
 
 /**
- * The fastest device that training is sure to work on and that gives the same numbers each time: the CPU, until training on CUDA is built.
+ * The fastest device that training is sure to work on and that gives the same numbers each time: the CPU, until training has been run on CUDA.
  * Never WebGPU: an adapter may be a GPU in software, which is slower than the CPU, and a GPU adds in no fixed order.
  */
 export const autoDevice = (): AutoDevice => ({
   device: "cpu",
-  why: 'anneal cannot train on CUDA yet, and "webgpu" is used only where it is named'
+  why: 'training was never run on a CUDA device yet, so that one has to be named, and "webgpu" is used only where it is named'
 })

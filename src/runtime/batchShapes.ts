@@ -35,6 +35,10 @@ export const trainingShapes = (sizes: RowSizes, order: Order, packLength: number
   return chooseShapes(needs.flat(), positions, most.training)
 }
 
+/** The same where all micro-batches of a step have one shape: what each step needs. */
+export const stepShapes = (needs: readonly BatchShape[], positions: number): readonly BatchShape[] =>
+  chooseShapes(needs, positions, most.training)
+
 export interface ValidationBatches {
   readonly batches: readonly (readonly number[])[]
   readonly shapes: readonly BatchShape[]

@@ -3,12 +3,17 @@ import { BugError } from "#src/domain/Errors.ts"
 import type { Graph } from "#src/graph/Graph.ts"
 import { encode } from "#src/graph/onnx/encode.ts"
 import { lower } from "#src/graph/onnx/lower.ts"
+import type { OnnxModel } from "#src/graph/onnx/Model.ts"
 import { placement } from "#src/graph/onnx/placement.ts"
 import { Session, type SessionOptions } from "./Session.ts"
 
 /** @throws BugError where the device has no kernel for a node */
-export const openSession = (graph: Graph, { threads, device = "cpu", resident = [] }: SessionOptions): Promise<Session> => {
-  const model = lower(graph, device)
+export const openSession = (graph: Graph, options: SessionOptions): Promise<Session> =>
+  openModel(lower(graph, options.device), { ...options, folder: graph.folder })
+
+/** The same for a graph that is lowered already. */
+export const openModel = (model: OnnxModel, options: SessionOptions): Promise<Session> => {
+  const { threads, device = "cpu", deviceId, folder, resident = [] } = options
   const lost = placement(model, device).find(({ place }) => place === "missing")
   if (lost !== undefined) {
     const { node, type } = lost
@@ -19,5 +24,6 @@ export const openSession = (graph: Graph, { threads, device = "cpu", resident = 
       hint: 'use device: "cpu" for this model and method'
     })
   }
-  return Session.create(encode(model), { threads, device, folder: graph.folder, ...(resident.length === 0 ? {} : { resident }) })
+  const rest = { ...(deviceId === undefined ? {} : { deviceId }), ...(resident.length === 0 ? {} : { resident }) }
+  return Session.create(encode(model), { threads, device, folder, ...rest })
 }

@@ -3,42 +3,16 @@
 import { clipFactor } from "#src/graph/optimizer/clip.ts"
 import { faultPoint } from "./faults.ts"
 import type { Learner } from "./Learner.ts"
-import type { Trainable } from "./ParamStore.ts"
-import type { StepRecord } from "./StepLog.ts"
-import type { Rates } from "./updateTensor.ts"
-
-export interface StepPlan {
-  /** Number of the step among all, 0-based: the position in the data order and the random streams. */
-  readonly step: number
-  /** Micro-batches of row numbers. */
-  readonly group: readonly (readonly number[])[]
-  /** Steps made so far: skipped ones do not count for the optimizer. */
-  readonly made: number
-  readonly learningRate: number
-  readonly rates: (rate: number) => (trainable: Trainable) => Rates
-  readonly maxGradNorm: number
-  readonly l2ToBase?: number
-}
-
-export interface StepOutcome {
-  readonly record: StepRecord
-  /** Positions read. */
-  readonly positions: number
-  /** Why nothing was changed, and the rows that are to blame. */
-  readonly broken?: { readonly kind: "non-finite" | "no-targets"; readonly what: string; readonly members: readonly number[] }
-}
+import { type Broken, brokenOutcome, type StepOutcome, type StepPlan, sumOver } from "./step.ts"
 
 /** Every micro-batch's gradient is scaled by 1 / N of the whole step, N = its trained tokens: the sum is token-exact. */
 export const optimizerStep = async (plan: StepPlan, learner: Learner): Promise<StepOutcome> => {
   const { step, group, made, learningRate } = plan
   const { store, sizes } = learner
-  const sum = (of: Int32Array): number => group.flat().reduce((total, row) => total + (of[row] as number), 0)
-  const [targets, positions] = [sum(sizes.targets), sum(sizes.lengths)]
-  const broken = (kind: "non-finite" | "no-targets", what: string, members: readonly number[], loss = Number.NaN): StepOutcome => ({
-    record: { loss, gradNorm: Number.NaN, learningRate, tokens: 0, relativeUpdate: Number.NaN },
-    positions,
-    broken: { kind, what, members }
-  })
+  const targets = sumOver(group, sizes.targets)
+  const positions = sumOver(group, sizes.lengths)
+  const broken = (kind: Broken["kind"], what: string, members: readonly number[], loss?: number): StepOutcome =>
+    brokenOutcome(plan, positions, { kind, what, members }, loss)
   if (targets === 0) return broken("no-targets", `step ${step + 1} has no trained token`, group.flat())
   await learner.begin?.(group, 1 / targets, step)
   let nll = 0

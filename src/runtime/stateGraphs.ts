@@ -1,7 +1,9 @@
 // The arithmetic of an optimizer step over all trained tensors as graphs, for devices where the state does not leave the device. The
 // formulas are those of graph/optimizer; the host's form of them are the kernels.
+import { DefinitionError } from "#src/domain/Errors.ts"
 import { Graph } from "#src/graph/Graph.ts"
-import { add, mul, sqrt, sub } from "#src/graph/ops/elementwise.ts"
+import type { Target } from "#src/graph/onnx/Lowering.ts"
+import { add, div, equal, greater, mul, sqrt, sub, where } from "#src/graph/ops/elementwise.ts"
 import { reduceSum } from "#src/graph/ops/reduce.ts"
 import { type Optimizer, stateOf } from "#src/graph/optimizer.ts"
 import { adafactorFactors, adafactorMatrixGraph, adafactorVectorGraph } from "#src/graph/optimizer/adafactor.ts"
@@ -84,30 +86,96 @@ interface Updated extends Tensor {
  */
 export const updateGraph = (optimizer: Optimizer, tensors: readonly Updated[]): Graph => {
   const graph = new Graph()
-  const clip = graph.input("clip", "float32", [])
+  const updated = updates(graph, optimizer, graph.input("clip", "float32", []))
+  measured(
+    graph,
+    tensors.map((tensor) => updated(tensor, heldOf(graph, optimizer, tensor), inputs(graph, tensor)("g")))
+  )
+  return graph
+}
+
+/** p and the optimizer's state of a tensor, by key. */
+const heldOf = (graph: Graph, optimizer: Optimizer, { name, shape }: Tensor): Values =>
+  Object.fromEntries(
+    [{ key: "p", shape }, ...stateOf(optimizer, shape)].map(({ key, shape }) => [key, graph.input(stateName(key, name), "float32", shape)])
+  )
+
+/** Adds tensors' updates with their outputs to a graph; `chosen` may put something else in the place of what one made. */
+const updates = (graph: Graph, optimizer: Optimizer, clip: Value, chosen: (made: Value, before: Value) => Value = (made) => made) => {
   const scalars = new Map<string, Value>()
   const scalar = (name: string): Value => {
     const found = scalars.get(name) ?? graph.input(name, "float32", [])
     scalars.set(name, found)
     return found
   }
-  const names = Object.keys(factorsOf(optimizer, { learningRate: 1, weightDecay: 0 }, 1))
-  const squares = tensors.map((tensor) => {
-    const { name, shape, group } = tensor
-    const input = inputs(graph, tensor)
-    const [p, g] = [input("p"), input("g")]
-    const state = stateOf(optimizer, shape).map(({ key, shape }) => [key, graph.input(stateName(key, name), "float32", shape)] as const)
+  const names = factorNames(optimizer)
+  return ({ name, group }: Updated, held: Values, g: Value) => {
     const f = Object.fromEntries(names.map((factor) => [factor, scalar(factorName(group, factor))]))
-    const made = step(optimizer, { p, ...Object.fromEntries(state) }, g, f, clip)
-    for (const key of ["p", ...state.map(([key]) => key)]) graph.output(stateName(`new.${key}`, name), made[key]!)
-    const change = sub(made["p"]!, p)
-    return { change: reduceSum(mul(change, change)), size: reduceSum(mul(p, p)) }
+    const made = step(optimizer, held, g, f, clip)
+    for (const [key, before] of Object.entries(held)) graph.output(stateName(`new.${key}`, name), chosen(made[key]!, before))
+    const change = sub(made["p"]!, held["p"]!)
+    return { change: reduceSum(mul(change, change)), size: reduceSum(mul(held["p"]!, held["p"]!)) }
+  }
+}
+
+const total = (values: readonly Value[]): Value => values.reduce((a, b) => add(a, b))
+
+const measured = (graph: Graph, squares: readonly { readonly change: Value; readonly size: Value }[]): void => {
+  for (const name of ["change", "size"] as const) graph.output(name, total(squares.map((each) => each[name])))
+}
+
+/** @throws DefinitionError where an optimizer has a form on the host only */
+export const requireGraphForm = (optimizer: Optimizer, device: Target): void => {
+  if (optimizer.kind !== "adafactor" || !optimizer.scaleParameter) return
+  throw new DefinitionError({
+    message: `scaleParameter of adafactor does not run on ${device}`,
+    where: "train.scaleParameter",
+    why: "its rates depend on the weights, which do not leave the device",
+    hint: 'leave scaleParameter out, or use device: "cpu"'
   })
-  for (const name of ["change", "size"] as const)
-    graph.output(
-      name,
-      squares.map((each) => each[name]).reduce((a, b) => add(a, b))
-    )
+}
+
+/** The scalars of a step, the same for all of a group. */
+export const factorNames = (optimizer: Optimizer): readonly string[] =>
+  Object.keys(factorsOf(optimizer, { learningRate: 1, weightDecay: 0 }, 1))
+
+export interface WholeStep {
+  readonly optimizer: Optimizer
+  /** As clipFactor: 0 leaves gradients as long as they are. */
+  readonly maxGradNorm: number
+  /** Gradients get lambda (p - p0) added; lambda is an input. */
+  readonly anchored: boolean
+}
+
+/**
+ * What follows a step's gradients, whole: the pull to the initial weights, clipping, the update; of all tensors p, g, the optimizer's state,
+ * and p0 where `anchored`; besides lambda, the factors, the loss `nll`, and `alive`, 1 until a step is not finite. Outputs as
+ * updateGraph's, the norm, and new.alive; once that is 0, p and the state stay as they were.
+ */
+export const wholeStepGraph = ({ optimizer, maxGradNorm, anchored }: WholeStep, tensors: readonly Updated[]): Graph => {
+  const graph = new Graph()
+  const number = (value: number): Value => graph.constant(value, "float32", [])
+  const lambda = anchored ? graph.input("lambda", "float32", []) : undefined
+  const [nll, alive] = [graph.input("nll", "float32", []), graph.input("alive", "float32", [])]
+  const held = tensors.map((tensor) => heldOf(graph, optimizer, tensor))
+  const gradients = tensors.map((tensor, i) => {
+    const input = inputs(graph, tensor)
+    return lambda === undefined ? input("g") : add(input("g"), mul(lambda, sub(held[i]!["p"]!, input("p0"))))
+  })
+  const norm = sqrt(total(gradients.map((g) => reduceSum(mul(g, g)))))
+  graph.output("norm", norm)
+  const clip =
+    maxGradNorm === 0 ? number(1) : where(greater(norm, number(maxGradNorm)), div(number(maxGradNorm), add(norm, number(1e-6))), number(1))
+  // What is not finite is not equal to itself when it is taken from itself.
+  const sum = add(norm, nll)
+  const stays = where(equal(sub(sum, sum), number(0)), alive, number(0))
+  graph.output("new.alive", stays)
+  const isAlive = greater(stays, number(0))
+  const updated = updates(graph, optimizer, clip, (made, before) => where(isAlive, made, before))
+  measured(
+    graph,
+    tensors.map((tensor, i) => updated(tensor, held[i] as Values, gradients[i] as Value))
+  )
   return graph
 }
 

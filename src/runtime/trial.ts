@@ -6,8 +6,9 @@ import { optimizerDefaults } from "#src/graph/optimizer.ts"
 import { modelOf } from "#src/models/families.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
 import { graphLearner } from "./GraphLearner.ts"
-import { optimizerStep } from "./optimizerStep.ts"
+import { loopLearner } from "./loopLearner.ts"
 import { ResidentStore } from "./ResidentStore.ts"
+import { stepRuns } from "./stepRuns.ts"
 import { tune, tuningOf } from "./Tuning.ts"
 
 const config = {
@@ -32,20 +33,21 @@ const losses = async (device: Target): Promise<readonly number[]> => {
   const model = modelOf(parseConfig(JSON.stringify(config), "trial"), "trial")
   const optimizer = optimizerDefaults.adamw
   const tuned = tune(tuningOf(model, { type: "full" }, 1e-2), initialWeights(model, 1), { accumulates: false, seed: 1, optimizer })
-  const store = device === "cpu" ? tuned.store : new ResidentStore(tuned.store, { device, threads: 1, accumulates: false, optimizer })
   const order = trainingOrder({ rows: 2, batchSize: 2, gradientAccumulationSteps: 1, epochs: 2, seed: 1 })
-  const learner = graphLearner({ ...tuned, store, device, model, batchSize: 2, threads: 1, rows, order, seed: 1 })
+  const rates = () => () => ({ learningRate: 1e-2, weightDecay: 0 })
+  const common = { ...tuned, device, model, batchSize: 2, threads: 1, rows, order, seed: 1 }
+  const learner =
+    device === "webgpu"
+      ? graphLearner({ ...common, store: new ResidentStore(tuned.store, { device, threads: 1, accumulates: false, optimizer }) })
+      : device === "cuda"
+        ? loopLearner({ ...common, optimizer, maxGradNorm: 1, l2ToBase: 0, rates, stepsPerRun: 2 })
+        : graphLearner(common)
   try {
-    await store.toDevice()
+    await learner.store.toDevice()
+    const planOf = (step: number) => ({ step, made: step, group: order.group(step), learningRate: 1e-2, rates, maxGradNorm: 1 })
+    const runs = stepRuns(learner, planOf, (step) => step === 2)
     const found: number[] = []
-    for (const step of [0, 1]) {
-      const rates = () => () => ({ learningRate: 1e-2, weightDecay: 0 })
-      const { record } = await optimizerStep(
-        { step, made: step, group: order.group(step), learningRate: 1e-2, rates, maxGradNorm: 1 },
-        learner
-      )
-      found.push(record.loss)
-    }
+    for (const step of [0, 1]) found.push((await runs.next(step, step)).record.loss)
     return found
   } finally {
     await learner.release()

@@ -68,3 +68,11 @@ export const updateTensor = (optimizer: Optimizer, at: Place, rates: Rates, t: n
     }
   }
 }
+
+/** Tensors with the same rates are of one group. */
+export const groupsOf = (rates: readonly Rates[]): { readonly groups: readonly Rates[]; readonly groupOf: readonly number[] } => {
+  const keyOf = ({ learningRate, weightDecay }: Rates): string => `${learningRate} ${weightDecay}`
+  const groups = [...new Map(rates.map((each) => [keyOf(each), each])).values()]
+  const keys = groups.map(keyOf)
+  return { groups, groupOf: rates.map((each) => keys.indexOf(keyOf(each))) }
+}

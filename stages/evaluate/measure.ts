@@ -6,7 +6,7 @@ import { type FindBase, openModel } from "#src/runtime/RunnableModel.ts"
 import { type RowScores, scoreRows } from "#src/runtime/Scorer.ts"
 import type { TokensTable } from "#src/store/tokens.ts"
 import { loadTokenizer } from "#src/text/Tokenizer.ts"
-import { kindOf } from "../device.ts"
+import { deviceIdOf, kindOf } from "../device.ts"
 import type { Question } from "./questions.ts"
 import type { EvaluateConfig } from "./stage.ts"
 
@@ -38,7 +38,7 @@ export const measure = async (folder: string, job: Job): Promise<Measured> => {
   const runnable = await openModel(folder, job.findBase)
   const tokenizer = await loadTokenizer(runnable.textFolder)
   checkFit(table, runnable.model.vocabSize, tokenizer.digest, folder)
-  const options = { batchSize: config.batchSize, threads, device: kindOf(config.device) }
+  const options = { batchSize: config.batchSize, threads, device: kindOf(config.device), deviceId: deviceIdOf(config.device) }
   const scores = needsScores(config) ? await scoreRows(runnable, table, { ...options, onRows: sinceLast(job.onRows) }) : undefined
   const generator = new Generator(runnable, options)
   try {

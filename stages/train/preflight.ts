@@ -7,7 +7,7 @@ import { fitsPattern } from "#src/domain/pattern.ts"
 import { packedVirtualTokens } from "#src/runtime/TrainGraph.ts"
 import type { TokensTable } from "#src/store/tokens.ts"
 import { checkOptimization } from "./optimization.ts"
-import { kindOf } from "../device.ts"
+import { deviceCount, kindOf } from "../device.ts"
 import type { TrainConfig } from "./stage.ts"
 
 export interface Part {
@@ -83,7 +83,13 @@ export const checkOptions = (config: TrainConfig, hasValidation: boolean): void 
     throw new DefinitionError({
       message: "workers share the cores of the CPU, but the device is another one",
       where: "train.workers",
-      hint: 'leave workers out, or use device: "cpu"'
+      hint: 'leave workers out, or use device: "cpu"; several GPUs share the micro-batches as device: ["cuda:0", "cuda:1"]'
+    })
+  if (deviceCount(config.device) > config.gradientAccumulationSteps)
+    throw new DefinitionError({
+      message: `${deviceCount(config.device)} devices share the micro-batches of each step, but a step has ${config.gradientAccumulationSteps}`,
+      where: "train.device",
+      hint: `set gradientAccumulationSteps to ${deviceCount(config.device)} or more, or name fewer devices`
     })
   if (config.packLength !== undefined && !config.packing)
     throw new DefinitionError({

@@ -9,11 +9,13 @@ import type { Model, Weights } from "#src/models/Model.ts"
 import { requireDevice } from "#src/runtime/Device.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
 import { heldAs } from "#src/runtime/halves.ts"
+import { loopLearner } from "#src/runtime/loopLearner.ts"
+import { tensorRates } from "#src/runtime/rates.ts"
 import { ResidentStore } from "#src/runtime/ResidentStore.ts"
 import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
 import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
-import { kindOf } from "../device.ts"
+import { deviceIdOf, kindOf } from "../device.ts"
 import { checkRoom, dropoutNotes, lengthWarnings } from "./fit.ts"
 import { forecastOf } from "./forecast.ts"
 import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
@@ -21,6 +23,7 @@ import { beginFromText, tokensOfInit } from "./fromText.ts"
 import { checkMemory, forecastLine } from "./memoryLimit.ts"
 import { rowsOf } from "./planned.ts"
 import { arrange, checkedPart, checkGroups, checkOptions, packLengthOf } from "./preflight.ts"
+import { workersOf } from "./share.ts"
 import type { TrainConfig } from "./stage.ts"
 import { startFrom } from "./start.ts"
 
@@ -33,8 +36,8 @@ export interface TrainInputs {
 
 type Context = Pick<StageContext<TrainConfig>, "config" | "inputs" | "emit" | "workDir">
 
-/** `isReplica`: the stage's own process has checked the memory for all. */
-export const prepare = async (context: Context, threads: number, isReplica = false) => {
+/** `worker`: which of those that share the training; the first, the stage's own process, checks the memory for all. */
+export const prepare = async (context: Context, threads: number, worker = 0) => {
   const { config, emit } = context
   const inputs = context.inputs as unknown as TrainInputs
   const say = (text: string, level: "info" | "warning" = "info"): void => emit({ _tag: "Log", level, text })
@@ -57,7 +60,7 @@ export const prepare = async (context: Context, threads: number, isReplica = fal
   const longest = sizes.lengths.reduce((most, length) => Math.max(most, length), 0)
   for (const warning of lengthWarnings(model, longest)) say(warning, "warning")
   for (const note of dropoutNotes(model, config)) say(note)
-  if (device === "cpu" && !isReplica) {
+  if (device === "cpu" && worker === 0) {
     const read = config.initialWeights === "base" ? { weights } : {}
     const subject = { model, ...read, rows: rowsOf(part, validation) }
     const forecast = forecastOf(config, subject)
@@ -69,7 +72,7 @@ export const prepare = async (context: Context, threads: number, isReplica = fal
   const held = heldAs(config.dtype, tuning.frozen, baseOf(model, under, config.method), context.workDir)
   if (config.dtype !== "float32") say(precisionLine(config.dtype, tuning.frozen.length > 0))
   const tuned = tune(tuning, held, {
-    mapped: device === "cpu",
+    mapped: device !== "webgpu",
     accumulates,
     anchored: config.l2ToBase > 0,
     seed: seedOf(config.method, config.seed),
@@ -85,11 +88,10 @@ export const prepare = async (context: Context, threads: number, isReplica = fal
   const { rows, ids } = part
   const packLength = config.packing ? packLengthOf(config, ids, sizes) : undefined
   const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, sizes, packLength) })
-  const store = device === "cpu" ? tuned.store : new ResidentStore(tuned.store, { device, threads, accumulates, optimizer })
-  const learner = graphLearner({
+  const common = {
     ...tuned,
-    store,
     device,
+    deviceId: deviceIdOf(config.device, worker),
     model,
     batchSize: config.batchSize,
     threads,
@@ -100,7 +102,15 @@ export const prepare = async (context: Context, threads: number, isReplica = fal
     gradientCheckpointing: config.gradientCheckpointing,
     ...(packLength === undefined ? {} : { packLength }),
     ...(validation === undefined ? {} : { validation: validation.rows })
-  })
+  }
+  const { maxGradNorm, l2ToBase, stepsPerRun } = config
+  const rates = tensorRates(config, tuned.store.trainables)
+  const learner =
+    device === "webgpu"
+      ? graphLearner({ ...common, store: new ResidentStore(tuned.store, { device, threads, accumulates, optimizer }) })
+      : device === "cuda" && workersOf(config) === 1
+        ? loopLearner({ ...common, optimizer, maxGradNorm, l2ToBase, rates, stepsPerRun })
+        : graphLearner(common)
   return { model, under, tuned, table, part, order, learner, parameters }
 }
 

@@ -37,7 +37,7 @@ const work = async (port: NonNullable<typeof parentPort>): Promise<void> => {
   const where = `worker ${region + 1} of ${of}`
   try {
     const { prepareReplica } = await import("./workers.ts")
-    const { learner, order, exchange } = await prepareReplica(task as never, of)
+    const { learner, order, exchange } = await prepareReplica(task as never, region, of)
     await serve(learner, order, exchange, region, next, say)
   } catch (thrown) {
     const [{ AnnealError, toAnnealError }, Schema] = await Promise.all([import("#src/domain/Errors.ts"), import("effect/Schema")])

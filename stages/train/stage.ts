@@ -74,7 +74,12 @@ export const TrainConfig = Schema.Struct({
   device: field(
     Device,
     "auto",
-    'device of the computation: "cpu", or "webgpu" for any GPU, where the state stays in its memory; "cuda", "cuda:1" and lists of these are refused for now; "auto" is settled by the plan: the CPU, and never WebGPU. The kind stands in the key, so that another kind trains anew; the number does not'
+    'device of the computation: "cpu"; "cuda" or "cuda:1", or a list of these, which share the micro-batches of each step; "webgpu" for any GPU, where the state stays in its memory; "auto" is settled by the plan: the CPU, until training has been run on CUDA, and never WebGPU. The kind stands in the key, so that another kind trains anew; the number does not'
+  ),
+  stepsPerRun: field(
+    PositiveInt,
+    8,
+    "on one cuda device: optimizer steps that one run makes, since weights and the optimizer's state go to the device and back with each run; a run ends where a validation or a checkpoint is due, and a stop waits for its end; the result is the same to the byte"
   ),
   threads: optional(PositiveInt, "threads of the computation, all workers together; default: --threads of the run, else one a core"),
   gradientCheckpointing: field(
@@ -99,7 +104,15 @@ export type WrittenTrainConfig = typeof TrainConfig.Type
 export type TrainConfig = WrittenTrainConfig & { readonly batchSize: number; readonly device: NamedDevice }
 
 /** Options that change no number: they stand in no key and in no result. The device's kind does: it is one of the facts. */
-export const executionOnly = ["device", "loggingSteps", "gradientCheckpointing", "threads", "workers", "memoryLimit"] as const
+export const executionOnly = [
+  "device",
+  "loggingSteps",
+  "gradientCheckpointing",
+  "stepsPerRun",
+  "threads",
+  "workers",
+  "memoryLimit"
+] as const
 
 export const trainKind = stageKind({
   kind: "train",

@@ -47,9 +47,9 @@ const taskOf = ({ pipeline, run, stage, key, config, inputs, files, ...rest }: S
   return { pipeline, run, stage, key, config, inputs, files, workDir, checkpointDir, leasePath, attempt, threads }
 }
 
-/** What a replica needs to serve: the same learner and order as the stage's process, over the exchange that it inherited. */
-export const prepareReplica = async ({ config, inputs, threads, workDir }: StageTask<TrainConfig>, workers: number) => {
+/** What a replica, the `worker`th (from 0) of `workers`, needs to serve: the same learner and order as the stage's process, over the exchange that it inherited. */
+export const prepareReplica = async ({ config, inputs, threads, workDir }: StageTask<TrainConfig>, worker: number, workers: number) => {
   const quiet = { config, inputs, workDir, emit: () => undefined }
-  const { learner, order } = await prepare(quiet, threadsOf(totalThreads(config, threads), workers), true)
+  const { learner, order } = await prepare(quiet, threadsOf(totalThreads(config, threads), workers), worker)
   return { learner, order, exchange: new Exchange(exchangeFd, learner.store.trainables) }
 }

@@ -4,9 +4,10 @@ import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { findDevice } from "#src/runtime/Device.ts"
-import { kindOf } from "#stages/device.ts"
+import { deviceIdOf, kindOf } from "#stages/device.ts"
 import { trainKind } from "#stages/train/stage.ts"
 import { makeWorkspace, runChild, runHere, taskIn } from "../train/workspace.ts"
+import { workersOf } from "#stages/train/share.ts"
 import { hasWebgpu } from "./webgpu.ts"
 
 const workspace = await makeWorkspace()
@@ -30,7 +31,7 @@ test("cuda is refused before any weight is read, by the names of what is missing
   const broken = await makeWorkspace()
   writeFileSync(join(broken.folder, "base", "model.safetensors"), "no weights")
   for (const device of ["cuda", "cuda:1", ["cuda:0", "cuda:1"]] as const) {
-    const error = await runHere(taskIn(broken, "cuda", { device })).catch((u: unknown) => u)
+    const error = await runHere(taskIn(broken, "cuda", { device, gradientAccumulationSteps: 2 })).catch((u: unknown) => u)
     expect(error).toMatchObject({ _tag: "EnvironmentError", exitCode: 5, where: "train.device" })
     if (missing.length > 0) for (const name of missing) expect((error as Error & { why: string }).why).toContain(name)
   }
@@ -53,6 +54,19 @@ test("webgpu without a GPU is refused", async () => {
   // A machine with a real GPU has another driver to offer.
   if (last?.type === "failed") expect(last.error).toMatchObject({ _tag: "EnvironmentError", message: "webgpu is not available here" })
   else expect(last?.type).toBe("done")
+})
+
+test("a list of devices has micro-batches to share; each worker computes on its own", async () => {
+  const task = taskIn(workspace, "few", { device: ["cuda:0", "cuda:1"] })
+  await expect(runHere(task)).rejects.toMatchObject({
+    _tag: "DefinitionError",
+    where: "train.device",
+    hint: "set gradientAccumulationSteps to 2 or more, or name fewer devices"
+  })
+  const { config } = taskIn(workspace, "shared", { device: ["cuda:3", "cuda:1"], gradientAccumulationSteps: 4 })
+  expect(workersOf(config)).toBe(2)
+  expect([0, 1].map((worker) => deviceIdOf(config.device, worker))).toEqual([3, 1])
+  expect((["cpu", "cuda", "cuda:2"] as const).map((device) => deviceIdOf(device))).toEqual([0, 0, 2])
 })
 
 test("workers belong to the CPU", async () => {

@@ -8,6 +8,8 @@ import { trainingOrder } from "#src/batching/order.ts"
 import { type Optimizer, optimizerDefaults } from "#src/graph/optimizer.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
 import { graphLearner } from "#src/runtime/GraphLearner.ts"
+import { loopLearner } from "#src/runtime/loopLearner.ts"
+import { tensorRates } from "#src/runtime/rates.ts"
 import { noRegularization } from "#src/runtime/regularize.ts"
 import { ResidentStore } from "#src/runtime/ResidentStore.ts"
 import { runTraining, type TrainerOptions } from "#src/runtime/Trainer.ts"
@@ -37,6 +39,8 @@ export interface Run {
   readonly family: string
   readonly method: Method
   readonly device: "cpu" | "webgpu"
+  /** On the CPU: so many steps in one run, as devices without a memory of their own make them. */
+  readonly stepsPerRun?: number
   readonly steps?: number
   readonly accumulation?: number
   readonly l2ToBase?: number
@@ -55,6 +59,7 @@ export const train = async ({
   family,
   method,
   device,
+  stepsPerRun,
   steps = 6,
   accumulation = 1,
   l2ToBase = 0,
@@ -78,7 +83,8 @@ export const train = async ({
   const before = tuned.store.trainables.map(({ p }) => p.slice())
   const resident =
     device === "cpu" ? undefined : new ResidentStore(tuned.store, { device, threads: 1, accumulates: accumulation > 1, optimizer })
-  const learner = graphLearner({
+  const trainer = { ...options, l2ToBase }
+  const common = {
     ...tuned,
     store: resident ?? tuned.store,
     device,
@@ -90,18 +96,20 @@ export const train = async ({
     order,
     seed: 0,
     regularization: dropout ? { ...noRegularization, residualDropout: 0.2 } : noRegularization
-  })
+  }
+  const looped = { ...trainer, store: tuned.store, optimizer, rates: tensorRates(trainer, tuned.store.trainables) }
+  const learner = stepsPerRun === undefined ? graphLearner(common) : loopLearner({ ...common, ...looped, stepsPerRun })
   const values: { readonly loss: number; readonly gradNorm: number }[] = []
   const validations: number[] = []
   try {
-    await runTraining({ ...options, l2ToBase }, order, learner, {
+    await runTraining(trainer, order, learner, {
       checkpoints: new Checkpoints(join(folder, name ?? `run-${runs++}`), () => undefined),
       emit: (event) => {
         if (event._tag !== "Metrics") return
         if ("validationLoss" in event.values) validations.push(event.values["validationLoss"] as number)
         else values.push({ loss: event.values["loss"] as number, gradNorm: event.values["gradNorm"] as number })
       },
-      stopRequested: () => values.length === stopAt,
+      stopRequested: () => stopAt !== undefined && values.length >= stopAt,
       keepBatch: () => "nowhere"
     })
   } catch (error) {

@@ -13,6 +13,8 @@ import { type Optimizer, optimizerDefaults } from "#src/graph/optimizer.ts"
 import { ParamStore } from "#src/runtime/ParamStore.ts"
 import type { Learner } from "#src/runtime/Learner.ts"
 import { tensorRates } from "#src/runtime/rates.ts"
+import { optimizerStep } from "#src/runtime/optimizerStep.ts"
+import type { StepOutcome, StepPlan } from "#src/runtime/step.ts"
 import { runTraining, type Trained, type TrainerOptions } from "#src/runtime/Trainer.ts"
 
 let folder = ""
@@ -243,6 +245,35 @@ describe("a step that is not finite is skipped where asked", () => {
       expect([stopAt, second.weights, second.trained?.state.step]).toEqual([stopAt, whole.weights, 9])
       const told = (events: readonly StageEvent[]) => events.flatMap((event) => (event._tag === "Alert" ? [[event.kind, event.step]] : []))
       expect(told(second.events)).toEqual(told(whole.events))
+    }
+  })
+
+  test("several steps in one run, where the learner works so: the same bytes, also around skipped steps and over a stop", async () => {
+    const together = (breaks: (step: number) => boolean, seen: number[] = []): Learner => {
+      const who = learner([], breaks)
+      const make = async (plans: readonly StepPlan[]): Promise<readonly StepOutcome[]> => {
+        const outcomes: StepOutcome[] = []
+        for (const plan of plans) {
+          if (outcomes.at(-1)?.broken === undefined) outcomes.push(await optimizerStep(plan, who))
+        }
+        seen.push(outcomes.length)
+        return outcomes
+      }
+      return { ...who, steps: { most: 4, run: make } }
+    }
+    const broken = (step: number): boolean => step === 1 || step === 6
+    const one = await run(learner([], broken), { ...skipping, evalSteps: 5 })
+    rmSync(folder, { recursive: true })
+    const seen: number[] = []
+    const four = await run(together(broken, seen), { ...skipping, evalSteps: 5 })
+    // To the broken second step, to the validation at 5, to the broken seventh, to the end.
+    expect(seen).toEqual([2, 3, 2, 2])
+    expect([four.weights, four.trained?.state]).toEqual([one.weights, one.trained?.state])
+    expect(four.trained?.log.bytes()).toEqual(one.trained?.log.bytes())
+    for (let stopAt = 1; stopAt <= 5; stopAt++) {
+      rmSync(folder, { recursive: true })
+      expect((await run(together(broken), { ...skipping, evalSteps: 5 }, stopAt)).error).toBeInstanceOf(InterruptedError)
+      expect((await run(together(broken), { ...skipping, evalSteps: 5 })).weights).toEqual(one.weights)
     }
   })
 

@@ -1,4 +1,4 @@
-// An ONNX model as plain data: what encode writes and decode reads, a subset of onnx.proto (static tensors, no subgraphs).
+// An ONNX model as plain data: what encode writes and decode reads, a subset of onnx.proto (static tensors).
 import type { DType, Shape } from "../Type.ts"
 
 export type OnnxAttribute =
@@ -7,6 +7,8 @@ export type OnnxAttribute =
   | { readonly kind: "ints"; readonly value: readonly number[] }
   | { readonly kind: "string"; readonly value: string }
   | { readonly kind: "tensor"; readonly value: OnnxTensor }
+  /** The body of a Loop; it may read values of the graphs around it by name. */
+  | { readonly kind: "graph"; readonly value: OnnxGraph }
 
 export interface OnnxNode {
   readonly name: string
@@ -35,13 +37,28 @@ export interface OnnxValue {
   readonly shape: Shape
 }
 
-export interface OnnxModel {
-  readonly irVersion: number
-  readonly opsets: Readonly<Record<string, number>>
+export interface OnnxGraph {
   readonly nodes: readonly OnnxNode[]
   readonly initializers: readonly OnnxTensor[]
   readonly inputs: readonly OnnxValue[]
   readonly outputs: readonly OnnxValue[]
+}
+
+export interface OnnxModel extends OnnxGraph {
+  readonly irVersion: number
+  readonly opsets: Readonly<Record<string, number>>
+}
+
+/** Names that a node reads: its inputs, and what the graphs among its attributes take from around them. */
+export const readsOf = (node: OnnxNode): readonly string[] => {
+  const bodies = Object.values(node.attributes).flatMap((attribute) => (attribute.kind === "graph" ? [attribute.value] : []))
+  if (bodies.length === 0) return node.inputs
+  return [...new Set([...node.inputs.filter((name) => name !== ""), ...bodies.flatMap(freeNames)])]
+}
+
+const freeNames = ({ nodes, initializers, inputs, outputs }: OnnxGraph): readonly string[] => {
+  const own = new Set([...inputs, ...initializers].map(({ name }) => name).concat(nodes.flatMap((node) => node.outputs)))
+  return [...nodes.flatMap(readsOf), ...outputs.map(({ name }) => name)].filter((name) => !own.has(name))
 }
 
 /** Opset 18 is the one in which every op needed has an exact kernel on every device; com.microsoft holds ONNX Runtime's own ops. */

@@ -1,8 +1,8 @@
 // Bytes of an ONNX model as plain data: the inverse of encode, for tests and for looking into a model.
-// Unknown fields are skipped; what anneal's models never hold (dynamic dimensions, subgraphs, typed data fields) is a RangeError.
+// Unknown fields are skipped; what anneal's models never hold (dynamic dimensions, typed data fields) is a RangeError.
 import type { DType } from "../Type.ts"
 import { dataTypes, opsets } from "./Model.ts"
-import type { Domain, OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./Model.ts"
+import type { Domain, OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./Model.ts"
 import { readFields } from "./protobuf.ts"
 import type { Field } from "./protobuf.ts"
 
@@ -48,16 +48,19 @@ class Message {
 /** The model in the bytes; throws RangeError on bytes that are cut short or no such model. */
 export const decodeModel = (bytes: Uint8Array): OnnxModel => {
   const model = new Message(bytes)
-  const graph = model.message(7)
   return {
     irVersion: model.int(1),
     opsets: Object.fromEntries(model.messages(8).map((opset) => [opset.string(1), opset.int(2)])),
-    nodes: graph.messages(1).map(readNode),
-    initializers: graph.messages(5).map(readTensor),
-    inputs: graph.messages(11).map(readValue),
-    outputs: graph.messages(12).map(readValue)
+    ...readGraph(model.message(7))
   }
 }
+
+const readGraph = (graph: Message): OnnxGraph => ({
+  nodes: graph.messages(1).map(readNode),
+  initializers: graph.messages(5).map(readTensor),
+  inputs: graph.messages(11).map(readValue),
+  outputs: graph.messages(12).map(readValue)
+})
 
 const readNode = (node: Message): OnnxNode => {
   const domain = node.string(7)
@@ -78,6 +81,7 @@ const readAttribute = (attribute: Message): OnnxAttribute => {
   if (type === 2) return { kind: "int", value: attribute.int(3) }
   if (type === 3) return { kind: "string", value: attribute.string(4) }
   if (type === 4) return { kind: "tensor", value: readTensor(attribute.message(5)) }
+  if (type === 5) return { kind: "graph", value: readGraph(attribute.message(6)) }
   if (type === 7) return { kind: "ints", value: attribute.ints(8) }
   throw new RangeError(`attribute ${attribute.string(1)} has unknown type ${type}`)
 }

@@ -3,7 +3,7 @@ import type { Graph } from "../Graph.ts"
 import { lower } from "./lower.ts"
 import type { Target } from "./Lowering.ts"
 import { dataTypes } from "./Model.ts"
-import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./Model.ts"
+import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./Model.ts"
 import { Writer } from "./protobuf.ts"
 
 /** Bytes for a session or a file: only nodes that an output needs, in the order that keeps memory low (order.ts). */
@@ -11,15 +11,17 @@ export const encodeModel = (graph: Graph, target: Target = "cpu"): Uint8Array =>
 
 export const encode = (model: OnnxModel): Uint8Array => {
   const writer = new Writer().varint(1, model.irVersion).string(2, "anneal")
-  writer.message(7, (graph) => {
-    for (const node of model.nodes) graph.message(1, (w) => writeNode(w, node))
-    graph.string(2, "graph")
-    for (const tensor of model.initializers) graph.message(5, (w) => writeTensor(w, tensor))
-    for (const input of model.inputs) graph.message(11, (w) => writeValue(w, input))
-    for (const output of model.outputs) graph.message(12, (w) => writeValue(w, output))
-  })
+  writer.message(7, (w) => writeGraph(w, model, "graph"))
   for (const [domain, version] of Object.entries(model.opsets)) writer.message(8, (w) => w.string(1, domain).varint(2, version))
   return writer.finish()
+}
+
+const writeGraph = (writer: Writer, graph: OnnxGraph, name: string): void => {
+  for (const node of graph.nodes) writer.message(1, (w) => writeNode(w, node))
+  writer.string(2, name)
+  for (const tensor of graph.initializers) writer.message(5, (w) => writeTensor(w, tensor))
+  for (const input of graph.inputs) writer.message(11, (w) => writeValue(w, input))
+  for (const output of graph.outputs) writer.message(12, (w) => writeValue(w, output))
 }
 
 const writeNode = (writer: Writer, node: OnnxNode): void => {
@@ -36,6 +38,7 @@ const writeAttribute = (writer: Writer, name: string, attribute: OnnxAttribute):
   else if (attribute.kind === "int") writer.varint(3, attribute.value).varint(20, 2)
   else if (attribute.kind === "string") writer.string(4, attribute.value).varint(20, 3)
   else if (attribute.kind === "tensor") writer.message(5, (w) => writeTensor(w, attribute.value)).varint(20, 4)
+  else if (attribute.kind === "graph") writer.message(6, (w) => writeGraph(w, attribute.value, name)).varint(20, 5)
   else {
     for (const value of attribute.value) writer.varint(8, value)
     writer.varint(20, 7)

@@ -5,7 +5,7 @@ import { cudaKernels } from "./kernels/cuda.ts"
 import type { Kernel, KernelTable } from "./kernels/Kernel.ts"
 import { webgpuKernels } from "./kernels/webgpu.ts"
 import type { Target } from "./Lowering.ts"
-import { dataTypes, type OnnxModel, type OnnxNode } from "./Model.ts"
+import { dataTypes, type OnnxGraph, type OnnxModel, type OnnxNode } from "./Model.ts"
 
 const tables: { readonly [T in Target]?: KernelTable } = { cuda: cudaKernels, webgpu: webgpuKernels }
 
@@ -32,14 +32,22 @@ export interface Placed {
   readonly place: Place
 }
 
-/** All nodes of a model with their places on a device. */
-export const placement = (model: OnnxModel, target: Target): readonly Placed[] => {
-  const types = new Map([...model.inputs, ...model.initializers].map(({ name, dtype }) => [name, dtype]))
-  return model.nodes.map((node) => {
+/** All nodes of a model, those of its loops' bodies too, with their places on a device. */
+export const placement = (model: OnnxModel, target: Target): readonly Placed[] => placed(model, target, new Map())
+
+const placed = (graph: OnnxGraph, target: Target, around: ReadonlyMap<string, DType>): readonly Placed[] => {
+  const types = new Map([...around, ...[...graph.inputs, ...graph.initializers].map(({ name, dtype }) => [name, dtype] as const)])
+  return graph.nodes.flatMap((node) => {
     const [type, result] = dataTypesOf(node, (name) => types.get(name)!)
+    const { body } = node.attributes
+    if (body?.kind === "graph") {
+      // A loop gives what its body does, but for the condition.
+      node.outputs.forEach((name, i) => types.set(name, body.value.outputs[i + 1]!.dtype))
+      return [{ node, type, place: placeOf(node, type, type, target) }, ...placed(body.value, target, types)]
+    }
     // What normalisations give besides is float32 whatever they compute in.
     node.outputs.forEach((name, i) => types.set(name, i > 0 && node.opType.endsWith("LayerNormalization") ? "float32" : result))
-    return { node, type, place: placeOf(node, type, result, target) }
+    return [{ node, type, place: placeOf(node, type, result, target) }]
   })
 }
 
