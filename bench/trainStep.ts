@@ -107,7 +107,8 @@ const measure = async (each: Case, folder: string, real: readonly string[]): Pro
   const rates = tensorRates(config, learner.store.trainables)
   const step = async (): Promise<{ readonly positions: number; readonly rows: number }> => {
     const group = order.group(made % order.totalSteps)
-    const { positions, broken } = await optimizerStep({ ...config, step: made, group, made: made++, learningRate: 1e-4, rates }, learner)
+    const plan = { ...config, step: made, group, made: made++, learningRate: 1e-4, rates, lossScale: 1 }
+    const { positions, broken } = await optimizerStep(plan, learner)
     if (broken !== undefined) throw new Error(broken.what)
     return { positions, rows: group.flat().length }
   }

@@ -50,6 +50,12 @@ export class Graph implements GraphBuilder {
   readonly #names = new Set<string>()
   readonly #scalars = new Map<string, Value>()
   #ids = 0
+  readonly products: DType | undefined
+
+  /** `products`: see GraphBuilder. */
+  constructor({ products }: Pick<GraphBuilder, "products"> = {}) {
+    this.products = products
+  }
 
   get nodes(): readonly Node[] {
     return this.#nodes

@@ -23,6 +23,8 @@ export interface Node<K extends OpName = OpName> {
 /** What op functions and autodiff need of the graph that a value belongs to (the class Graph implements it). */
 export interface GraphBuilder {
   readonly nodes: readonly Node[]
+  /** The type that products of float32 matrices are computed in; undefined: float32. */
+  readonly products?: DType | undefined
   add<K extends OpName>(op: K, inputs: readonly Value[], attributes: OpTable[K]): readonly Value[]
   constant(data: TypedArray | number, dtype: DType, shape: Shape, name?: string): Value
 }

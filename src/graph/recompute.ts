@@ -38,8 +38,8 @@ const madeOf = (nodes: readonly Node[], stored: readonly Value[]): ReadonlySet<V
   return derived
 }
 
-/** Ops of one pass over their input, which their gradient rule reads too. */
-const onePass: ReadonlySet<OpName> = new Set(["Silu", "Gelu", "SimplifiedLayerNormalization", "LayerNormalization"])
+/** Ops of one pass over their input, which their gradient rule reads too, or which is kept in another type. */
+const onePass: ReadonlySet<OpName> = new Set(["Cast", "Silu", "Gelu", "SimplifiedLayerNormalization", "LayerNormalization"])
 
 /** `nodes` are those of the forward pass; copies are appended to their graph when they are first asked for. */
 export const replayOf = (nodes: readonly Node[], { borders = [], stored = [], cheap = false }: Recompute): Replay => {

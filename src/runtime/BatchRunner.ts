@@ -4,6 +4,7 @@ import type { Place } from "#src/batching/place.ts"
 import type { RowSizes, TokenRows } from "#src/batching/rows.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
+import type { DType } from "#src/graph/Type.ts"
 import type { Model } from "#src/models/Model.ts"
 import type { Frozen } from "./Frozen.ts"
 import type { RandomArrays } from "./RandomArrays.ts"
@@ -26,6 +27,8 @@ export interface RunnerOptions {
   readonly device?: Target
   /** Which one of several of that kind. */
   readonly deviceId?: number
+  /** The type that matrix products are computed in. Default: float32. */
+  readonly products?: DType
   /** Holds the trained tensors. */
   readonly store: Store
   /** The frozen tensors by input name. */
@@ -89,6 +92,7 @@ export class BatchRunner {
       training: training !== undefined,
       packed: training?.packed ?? false,
       regularization: training?.regularization,
+      products: options.products,
       gradientCheckpointing: training?.gradientCheckpointing ?? false
     })
     const session = await openSession(graph, { ...options, resident: training === undefined ? [] : options.store.resident })

@@ -25,6 +25,8 @@ export interface LoopOptions extends Omit<RunnerOptions, "store">, RandomOptions
   readonly maxGradNorm: number
   /** 0: none. */
   readonly l2ToBase: number
+  /** Losses are scaled (lossScale.ts), by what each step's plan says. */
+  readonly scalesLoss: boolean
   /** The rates of each tensor by a step's rate. */
   readonly rates: StepPlan["rates"]
   readonly packLength: number | undefined
@@ -113,6 +115,7 @@ export class LoopRunner {
       training: true,
       packed: o.packLength !== undefined,
       regularization: o.regularization,
+      products: o.products,
       gradientCheckpointing: o.gradientCheckpointing
     })
     const { trainables } = o.store
@@ -126,10 +129,17 @@ export class LoopRunner {
     ]
     const fed = inputs.reduce((sum, input) => sum + 4 * sizeOf(input.shape), 24 * (o.batchSize * shape.length + shape.targets))
     const steps = Math.max(1, Math.min(o.stepsPerRun, Math.floor(mostFed / (o.micros * fed))))
-    const perStep = [names.scale, ...groups.flatMap((_, group) => factorNames(o.optimizer).map((factor) => factorName(group, factor)))]
+    const perStep = [
+      names.scale,
+      ...(o.scalesLoss ? ["unscale"] : []),
+      ...groups.flatMap((_, group) => factorNames(o.optimizer).map((factor) => factorName(group, factor)))
+    ]
     const model = stepLoop({
       micro: lower(graph, o.device),
-      update: lower(wholeStepGraph({ optimizer: o.optimizer, maxGradNorm: o.maxGradNorm, anchored }, tensors), o.device),
+      update: lower(
+        wholeStepGraph({ optimizer: o.optimizer, maxGradNorm: o.maxGradNorm, anchored, scaled: o.scalesLoss }, tensors),
+        o.device
+      ),
       tensors: tensors.map(({ name }) => name),
       kinds: (tensor) => ["p", ...stateOf(o.optimizer, tensors.find(({ name }) => name === tensor)!.shape).map(({ key }) => key)],
       batch,
@@ -143,13 +153,14 @@ export class LoopRunner {
 
   /** Makes these steps, at most `steps`, and leaves weights and state in the store. Behind a step that is not finite none changes anything. */
   async run(plans: readonly StepPlan[]): Promise<readonly LoopFigures[]> {
-    const { store, micros, sizes } = this.#options
+    const { store, micros, sizes, scalesLoss } = this.#options
     const scalars = (name: string): Float32Array => this.#feeds[loopNames.all(name)] as Float32Array
     ;(this.#feeds[loopNames.steps] as BigInt64Array)[0] = BigInt(plans.length)
     plans.forEach((plan, at) => {
       plan.group.forEach((members, micro) => this.#fill(at * micros + micro, members, plan.step))
       if (micros > 1) (this.#feeds[loopNames.all(loopNames.micros)] as BigInt64Array)[at] = BigInt(plan.group.length)
-      scalars(names.scale)[at] = 1 / sumOver(plan.group, sizes.targets)
+      scalars(names.scale)[at] = plan.lossScale / sumOver(plan.group, sizes.targets)
+      if (scalesLoss) scalars("unscale")[at] = 1 / plan.lossScale
       for (const [name, value] of this.#factors(plan)) scalars(name)[at] = value
     })
     const states = store.trainables.flatMap(({ name, p, state }) => [

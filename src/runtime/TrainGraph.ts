@@ -3,6 +3,7 @@ import type { BatchShape } from "#src/batching/shapes.ts"
 import { DefinitionError } from "#src/domain/Errors.ts"
 import { Graph } from "#src/graph/Graph.ts"
 import { headGradients, type HeadLoss, headLoss } from "#src/graph/headLoss.ts"
+import type { DType } from "#src/graph/Type.ts"
 import type { Value } from "#src/graph/Value.ts"
 import type { Model } from "#src/models/Model.ts"
 import { frozenValues } from "./Frozen.ts"
@@ -16,6 +17,8 @@ export interface GraphOptions {
   readonly packed?: boolean
   /** Activations inside a layer are computed again in the backward pass instead of being kept. */
   readonly gradientCheckpointing?: boolean
+  /** The type that matrix products are computed in. Default: float32. */
+  readonly products?: DType | undefined
   /** With it the graph also drops out what the adapter does. */
   readonly regularization?: Regularization | undefined
 }
@@ -40,9 +43,9 @@ export const lossGraph = (
   { tuning, frozen }: Pick<Tuned, "tuning" | "frozen">,
   rows: number,
   shape: BatchShape,
-  { training, packed = false, gradientCheckpointing: checkpointing = false, regularization }: GraphOptions
+  { training, packed = false, gradientCheckpointing: checkpointing = false, regularization, products }: GraphOptions
 ): LossGraph => {
-  const graph = new Graph()
+  const graph = new Graph({ products })
   const inputIds = graph.input(names.ids, "int64", [rows, shape.length])
   const select = graph.input(names.positions, "int64", [shape.targets])
   const targets = graph.input(names.targets, "int64", [shape.targets])

@@ -2,6 +2,7 @@
 // numbers need no state of their own: they are functions of the seed and these counters.
 import * as Schema from "effect/Schema"
 import { TrainingAlert } from "#src/domain/TrainingLog.ts"
+import { afterGood, afterOverflow, LossScale } from "./lossScale.ts"
 
 const Validation = Schema.Struct({ step: Schema.Int, loss: Schema.Finite })
 
@@ -20,7 +21,9 @@ export const TrainState = Schema.Struct({
   best: Schema.NullOr(Validation),
   /** Validations in a row without improvement. */
   misses: Schema.Int,
-  alerts: Schema.Array(TrainingAlert)
+  alerts: Schema.Array(TrainingAlert),
+  /** Where losses are scaled. */
+  lossScale: Schema.optionalKey(LossScale)
 })
 export type TrainState = typeof TrainState.Type
 
@@ -38,6 +41,7 @@ export const initialState: TrainState = {
 
 export const afterStep = (state: TrainState, loss: number, tokens: number): TrainState => ({
   ...state,
+  ...(state.lossScale === undefined ? {} : { lossScale: afterGood(state.lossScale) }),
   step: state.step + 1,
   tokens: state.tokens + tokens,
   lossSum: state.lossSum + loss,
@@ -51,6 +55,12 @@ export const afterSkip = (state: TrainState): TrainState => ({
   skipped: state.skipped + 1,
   skippedInRow: state.skippedInRow + 1
 })
+
+/** The same where a gradient overflowed and a smaller scale may help; undefined where it cannot. No sign of trouble, so it does not add up. */
+export const afterSmallerScale = (state: TrainState): TrainState | undefined => {
+  const lossScale = state.lossScale && afterOverflow(state.lossScale)
+  return lossScale && { ...afterSkip(state), skippedInRow: state.skippedInRow, lossScale }
+}
 
 /** Steps that changed the weights. */
 export const madeSteps = ({ step, skipped }: TrainState): number => step - skipped

@@ -17,7 +17,17 @@ import { StepLog } from "./StepLog.ts"
 import { stepRuns } from "./stepRuns.ts"
 import { figuresAt, isReported, newMeter, newPace, tellHistory } from "./trainingFigures.ts"
 import { scheduleOf, type TrainerOptions } from "./TrainerOptions.ts"
-import { afterSkip, afterStep, afterValidation, initialState, isValidated, madeSteps, type TrainState } from "./TrainState.ts"
+import { initialLossScale, scaleAhead } from "./lossScale.ts"
+import {
+  afterSkip,
+  afterSmallerScale,
+  afterStep,
+  afterValidation,
+  initialState,
+  isValidated,
+  madeSteps,
+  type TrainState
+} from "./TrainState.ts"
 
 export type { TrainerOptions } from "./TrainerOptions.ts"
 
@@ -58,7 +68,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
   await store.toDevice()
   const meter = newMeter()
   const pace = newPace(order.totalSteps, emit)
-  let state = restored ?? initialState
+  let state = restored ?? { ...initialState, ...(options.scalesLoss === true ? { lossScale: initialLossScale } : {}) }
   let savedStep = state.step
 
   const save = async (): Promise<void> => {
@@ -86,7 +96,12 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
     emit({ _tag: "Alert", ...kept })
     return path
   }
-  const skip = ({ kind, what, members }: Broken): void => {
+  const skip = ({ kind, overflow = false, what, members }: Broken): void => {
+    const smaller = overflow ? afterSmallerScale(state) : undefined
+    if (smaller !== undefined) {
+      state = smaller
+      return emit({ _tag: "Log", level: "info", text: `${what}: the step is skipped, the loss scale is ${smaller.lossScale?.scale} now` })
+    }
     state = afterSkip(state)
     const isFatal = kind === "non-finite" && options.onNonFinite !== "skip"
     const path = raise({ kind, step: state.step, detail: isFatal ? what : `${what}: the step is skipped` }, members)
@@ -99,7 +114,10 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
   const { evalSteps, saveSteps } = options
   const runs = stepRuns(
     learner,
-    (step, made) => ({ ...options, step, group: order.group(step), made, learningRate: rateAt(schedule, made), rates }),
+    (step, made) => {
+      const lossScale = scaleAhead(state.lossScale, step - state.step)
+      return { ...options, step, group: order.group(step), made, learningRate: rateAt(schedule, made), rates, lossScale }
+    },
     (step) => isDue(step, evalSteps, order) || (saveSteps !== undefined && isDue(step, saveSteps, order))
   )
   for (;;) {

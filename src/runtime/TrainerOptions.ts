@@ -21,6 +21,8 @@ export interface TrainerOptions extends RateOptions, ScheduleOptions {
   readonly loggingSteps: number
   /** Default 0; above, the store must be an anchored one. */
   readonly l2ToBase?: number
+  /** Whether losses are scaled (lossScale.ts). Default false. */
+  readonly scalesLoss?: boolean
   /** Default "fail". */
   readonly onNonFinite?: "fail" | "skip"
   /** Skipped steps in a row that fail; default 10. */

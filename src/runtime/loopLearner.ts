@@ -11,7 +11,7 @@ import { requireGraphForm } from "./stateGraphs.ts"
 import { noRegularization } from "./regularize.ts"
 
 export type LoopLearnerOptions = LearnerOptions &
-  Pick<LoopOptions, "store" | "optimizer" | "maxGradNorm" | "l2ToBase" | "rates" | "stepsPerRun">
+  Pick<LoopOptions, "store" | "optimizer" | "maxGradNorm" | "l2ToBase" | "scalesLoss" | "rates" | "stepsPerRun">
 
 export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
   const { order, packLength, regularization = noRegularization, gradientCheckpointing = false } = options
@@ -58,7 +58,7 @@ export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
     if (Number.isFinite(loss) && Number.isFinite(norm))
       return { record: { loss, gradNorm: norm, learningRate, tokens, relativeUpdate }, positions }
     const what = Number.isFinite(loss) ? `the gradient norm of step ${step + 1} is ${norm}` : `the loss of step ${step + 1} is ${loss}`
-    return brokenOutcome(plan, positions, { kind: "non-finite", what, members: group.flat() }, loss)
+    return brokenOutcome(plan, positions, { kind: "non-finite", overflow: Number.isFinite(loss), what, members: group.flat() }, loss)
   }
   return {
     ...single,

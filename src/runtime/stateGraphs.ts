@@ -145,6 +145,8 @@ export interface WholeStep {
   readonly maxGradNorm: number
   /** Gradients get lambda (p - p0) added; lambda is an input. */
   readonly anchored: boolean
+  /** Gradients are those of a scaled loss; the input `unscale` takes that back. */
+  readonly scaled: boolean
 }
 
 /**
@@ -152,15 +154,17 @@ export interface WholeStep {
  * and p0 where `anchored`; besides lambda, the factors, the loss `nll`, and `alive`, 1 until a step is not finite. Outputs as
  * updateGraph's, the norm, and new.alive; once that is 0, p and the state stay as they were.
  */
-export const wholeStepGraph = ({ optimizer, maxGradNorm, anchored }: WholeStep, tensors: readonly Updated[]): Graph => {
+export const wholeStepGraph = ({ optimizer, maxGradNorm, anchored, scaled }: WholeStep, tensors: readonly Updated[]): Graph => {
   const graph = new Graph()
   const number = (value: number): Value => graph.constant(value, "float32", [])
   const lambda = anchored ? graph.input("lambda", "float32", []) : undefined
+  const unscale = scaled ? graph.input("unscale", "float32", []) : undefined
   const [nll, alive] = [graph.input("nll", "float32", []), graph.input("alive", "float32", [])]
   const held = tensors.map((tensor) => heldOf(graph, optimizer, tensor))
   const gradients = tensors.map((tensor, i) => {
     const input = inputs(graph, tensor)
-    return lambda === undefined ? input("g") : add(input("g"), mul(lambda, sub(held[i]!["p"]!, input("p0"))))
+    const g = unscale === undefined ? input("g") : mul(input("g"), unscale)
+    return lambda === undefined ? g : add(g, mul(lambda, sub(held[i]!["p"]!, input("p0"))))
   })
   const norm = sqrt(total(gradients.map((g) => reduceSum(mul(g, g)))))
   graph.output("norm", norm)

@@ -14,6 +14,8 @@ export interface StepPlan {
   readonly rates: (rate: number) => (trainable: Trainable) => Rates
   readonly maxGradNorm: number
   readonly l2ToBase?: number
+  /** Factor of the loss whose gradients are taken (lossScale.ts); 1: none. */
+  readonly lossScale: number
 }
 
 export interface StepOutcome {
@@ -26,6 +28,8 @@ export interface StepOutcome {
 /** Why nothing was changed, and the rows that are to blame. */
 export interface Broken {
   readonly kind: "non-finite" | "no-targets"
+  /** The loss is finite, its gradient is not. */
+  readonly overflow?: boolean
   readonly what: string
   readonly members: readonly number[]
 }

@@ -40,11 +40,19 @@ const losses = async (device: Target): Promise<readonly number[]> => {
     device === "webgpu"
       ? graphLearner({ ...common, store: new ResidentStore(tuned.store, { device, threads: 1, accumulates: false, optimizer }) })
       : device === "cuda"
-        ? loopLearner({ ...common, optimizer, maxGradNorm: 1, l2ToBase: 0, rates, stepsPerRun: 2 })
+        ? loopLearner({ ...common, optimizer, maxGradNorm: 1, l2ToBase: 0, scalesLoss: false, rates, stepsPerRun: 2 })
         : graphLearner(common)
   try {
     await learner.store.toDevice()
-    const planOf = (step: number) => ({ step, made: step, group: order.group(step), learningRate: 1e-2, rates, maxGradNorm: 1 })
+    const planOf = (step: number) => ({
+      step,
+      made: step,
+      group: order.group(step),
+      learningRate: 1e-2,
+      rates,
+      maxGradNorm: 1,
+      lossScale: 1
+    })
     const runs = stepRuns(learner, planOf, (step) => step === 2)
     const found: number[] = []
     for (const step of [0, 1]) found.push((await runs.next(step, step)).record.loss)

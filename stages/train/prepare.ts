@@ -23,6 +23,7 @@ import { beginFromText, tokensOfInit } from "./fromText.ts"
 import { checkMemory, forecastLine } from "./memoryLimit.ts"
 import { rowsOf } from "./planned.ts"
 import { arrange, checkedPart, checkGroups, checkOptions, packLengthOf } from "./preflight.ts"
+import { computesIn, scalesLoss } from "./precision.ts"
 import { workersOf } from "./share.ts"
 import type { TrainConfig } from "./stage.ts"
 import { startFrom } from "./start.ts"
@@ -70,7 +71,7 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
   const under = start?.overBase(weights) ?? weights
   const [accumulates, optimizer] = [config.gradientAccumulationSteps > 1, optimizerOf(config)]
   const held = heldAs(config.dtype, tuning.frozen, baseOf(model, under, config.method), context.workDir)
-  if (config.dtype !== "float32") say(precisionLine(config.dtype, tuning.frozen.length > 0))
+  if (config.dtype !== "float32") say(precisionLine(config, tuning.frozen.length > 0))
   const tuned = tune(tuning, held, {
     mapped: device !== "webgpu",
     accumulates,
@@ -92,6 +93,7 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
     ...tuned,
     device,
     deviceId: deviceIdOf(config.device, worker),
+    ...(computesIn(config) === "float32" ? {} : { products: config.dtype }),
     model,
     batchSize: config.batchSize,
     threads,
@@ -109,15 +111,19 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
     device === "webgpu"
       ? graphLearner({ ...common, store: new ResidentStore(tuned.store, { device, threads, accumulates, optimizer }) })
       : device === "cuda" && workersOf(config) === 1
-        ? loopLearner({ ...common, optimizer, maxGradNorm, l2ToBase, rates, stepsPerRun })
+        ? loopLearner({ ...common, optimizer, maxGradNorm, l2ToBase, scalesLoss: scalesLoss(config), rates, stepsPerRun })
         : graphLearner(common)
   return { model, under, tuned, table, part, order, learner, parameters }
 }
 
-const precisionLine = (dtype: string, hasFrozen: boolean): string =>
-  hasFrozen
+const precisionLine = (config: TrainConfig, hasFrozen: boolean): string => {
+  const { dtype } = config
+  if (computesIn(config) !== "float32")
+    return `${dtype}: matrix products are computed in it${hasFrozen ? ", and frozen weights are held in it" : ""}; all else, trained weights and the optimizer's state are float32`
+  return hasFrozen
     ? `${dtype}: this is how frozen weights are held; the computation, trained weights and the optimizer's state are float32`
     : `${dtype} changes nothing here: every weight is trained, and trained weights are float32`
+}
 
 /** The model and the weights that training starts from. */
 const loadStart = async (folder: string, config: TrainConfig): Promise<{ readonly model: Model; readonly weights: Weights }> => {

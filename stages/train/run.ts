@@ -10,6 +10,7 @@ import { runTraining, type Trained } from "#src/runtime/Trainer.ts"
 import { madeSteps } from "#src/runtime/TrainState.ts"
 import { kindOf } from "../device.ts"
 import { saveLog } from "./log.ts"
+import { scalesLoss } from "./precision.ts"
 import { prepare, type TrainInputs } from "./prepare.ts"
 import { saveResult } from "./result.ts"
 import { executionOnly, type TrainConfig } from "./stage.ts"
@@ -26,7 +27,7 @@ export const run = async (context: StageContext<TrainConfig>): Promise<StageResu
   )
   const { rows, ids } = part
   const team = startTeam(context, learner, workers)
-  const trained = await runTraining(config, order, team.learner, {
+  const trained = await runTraining({ ...config, scalesLoss: scalesLoss(config) }, order, team.learner, {
     checkpoints: new Checkpoints(context.checkpointDir, context.verifyLease),
     emit,
     stopRequested: context.stopRequested,

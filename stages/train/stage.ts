@@ -69,7 +69,7 @@ export const TrainConfig = Schema.Struct({
   dtype: field(
     Schema.Literals(["float32", "bfloat16", "float16"]),
     "float32",
-    "a 16-bit type halves the memory of frozen weights on CPU; the computation, trained weights and the optimizer's state are float32 all the same"
+    "a 16-bit type halves the memory of frozen weights; on cuda matrix products are computed in it too, with float16 over a dynamically scaled loss. All else, trained weights and the optimizer's state are float32"
   ),
   device: field(
     Device,

@@ -42,6 +42,7 @@ export interface CaseOptions {
   readonly packed?: boolean
   readonly dropout?: boolean
   readonly gradientCheckpointing?: boolean
+  readonly products?: "float16" | "bfloat16"
 }
 
 /** Two rows, and everything that the graph reads. */
@@ -52,9 +53,9 @@ export const graphCase = async (family: string, method: Method, options: CaseOpt
   const rows = { ...table, tokens: table.tokens.map((token) => token % model.vocabSize) }
   const sizes = rowSizes(rows)
   const shape = { length: 28, targets: 32 }
-  const { dropout = false, packed = false, gradientCheckpointing = false } = options
+  const { dropout = false, packed = false, gradientCheckpointing = false, products } = options
   const regularization = dropout ? { ...noRegularization, residualDropout: 0.2, attentionDropout: 0.2 } : noRegularization
-  const { graph, random } = lossGraph(model, tuned, 2, shape, { training: true, packed, gradientCheckpointing, regularization })
+  const { graph, random } = lossGraph(model, tuned, 2, shape, { training: true, packed, gradientCheckpointing, regularization, products })
   const batch = emptyBatch(2, shape)
   fillBatch(batch, rows, sizes, sideBySide([0, 1]), shape)
   const masks = random.map((input) => {

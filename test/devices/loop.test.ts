@@ -21,6 +21,7 @@ const runs: Readonly<Record<string, Omit<Run, "device">>> = {
   qlora: { family: "mistral", method: methods["qlora"]! },
   "prefix, pulled to the base": { family: "qwen3", method: methods["prefix"]!, l2ToBase: 0.1 },
   "lion, gpt2": { family: "gpt2", method: methods["full"]!, optimizer: optimizerDefaults.lion },
+  "float16 products over a scaled loss": { family: "qwen2", method: methods["full"]!, products: "float16" },
   adafactor: { family: "tied", method: methods["full"]!, optimizer: { ...optimizerDefaults.adafactor, scaleParameter: false } }
 }
 
@@ -57,7 +58,7 @@ test("a stop is heeded between two runs, and the next goes on in the same bits",
 })
 
 test("a step that is not finite changes nothing, nor does any behind it in the run", async () => {
-  const graph = wholeStepGraph({ optimizer: optimizerDefaults.adamw, maxGradNorm: 1, anchored: false }, [
+  const graph = wholeStepGraph({ optimizer: optimizerDefaults.adamw, maxGradNorm: 1, anchored: false, scaled: false }, [
     { name: "w", shape: [2], group: 0 }
   ])
   const factors = Object.fromEntries(factorNames(optimizerDefaults.adamw).map((name) => [factorName(0, name), Float32Array.of(0.5)]))
@@ -85,7 +86,7 @@ test.each([1, 3])(
     const tensors = graph.outputs.flatMap(({ name, value }) =>
       name.startsWith("gradient.") ? [{ name: name.slice(9), shape: value.shape, group: 0 }] : []
     )
-    const update = wholeStepGraph({ optimizer: optimizerDefaults.adamw, maxGradNorm: 1, anchored: true }, tensors)
+    const update = wholeStepGraph({ optimizer: optimizerDefaults.adamw, maxGradNorm: 1, anchored: true, scaled: true }, tensors)
     const trained = new Set(tensors.map(({ name }) => name))
     const model = stepLoop({
       micro: lower(graph, "cuda"),
@@ -93,7 +94,7 @@ test.each([1, 3])(
       tensors: [...trained],
       kinds: () => ["p", "m", "v"],
       batch: graph.inputs.map(({ name }) => name).filter((name) => name !== "scale" && !trained.has(name)),
-      perStep: ["scale", ...factorNames(optimizerDefaults.adamw).map((name) => factorName(0, name))],
+      perStep: ["scale", "unscale", ...factorNames(optimizerDefaults.adamw).map((name) => factorName(0, name))],
       steps: 4,
       micros
     })

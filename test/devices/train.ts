@@ -46,6 +46,8 @@ export interface Run {
   readonly l2ToBase?: number
   readonly optimizer?: Optimizer
   readonly dropout?: boolean
+  /** The type of matrix products; with float16 the loss is scaled. */
+  readonly products?: "float16"
   readonly validated?: boolean
   /** Of checkpoints: a run with the same one goes on from them. */
   readonly name?: string
@@ -65,6 +67,7 @@ export const train = async ({
   l2ToBase = 0,
   optimizer = adamw,
   dropout = false,
+  products,
   validated = false,
   name,
   stopAt
@@ -83,11 +86,12 @@ export const train = async ({
   const before = tuned.store.trainables.map(({ p }) => p.slice())
   const resident =
     device === "cpu" ? undefined : new ResidentStore(tuned.store, { device, threads: 1, accumulates: accumulation > 1, optimizer })
-  const trainer = { ...options, l2ToBase }
+  const trainer = { ...options, l2ToBase, scalesLoss: products === "float16" }
   const common = {
     ...tuned,
     store: resident ?? tuned.store,
     device,
+    ...(products === undefined ? {} : { products }),
     model,
     batchSize: 2,
     threads: 1,

@@ -277,6 +277,69 @@ describe("a step that is not finite is skipped where asked", () => {
     }
   })
 
+  describe("a scaled loss", () => {
+    /** Gradients overflow where the loss is scaled by more than `most`. */
+    const overflowing = (most: number): Learner => {
+      const who = learner([])
+      return {
+        ...who,
+        gradients: async (members, scale, step) => {
+          const loss = await who.gradients(members, scale, step)
+          const tokens = order
+            .group(step)
+            .flat()
+            .reduce((sum, row) => sum + (who.sizes.targets[row] as number), 0)
+          if (scale * tokens > most) who.store.trainables[0]?.g.fill(Infinity)
+          return loss
+        }
+      }
+    }
+    const schedule = { schedule: "linear", warmupSteps: 0 } as const
+
+    test("steps that overflow are skipped until the scale is small enough, and count for no schedule", async () => {
+      const { warmupRatio: _, ...rest } = options
+      const { trained, events } = await run(overflowing(2 ** 14), {
+        ...rest,
+        ...schedule,
+        scalesLoss: true,
+        onNonFinite: "fail",
+        loggingSteps: 1
+      })
+      expect(trained?.state).toMatchObject({ step: 9, skipped: 2, skippedInRow: 0, alerts: [], lossScale: { scale: 2 ** 14, good: 7 } })
+      expect(metric(events, "learningRate").slice(0, 4)).toEqual(
+        [0, 1, 2, 3].map((step) => options.learningRate * (1 - Math.max(0, step - 2) / 9))
+      )
+      expect(events.flatMap((event) => (event._tag === "Log" ? [event.text] : [])).filter((text) => text.includes("loss scale"))).toEqual([
+        "the gradient norm of step 1 is Infinity: the step is skipped, the loss scale is 32768 now",
+        "the gradient norm of step 2 is Infinity: the step is skipped, the loss scale is 16384 now"
+      ])
+    })
+
+    test("the scale changes no step, and a resumed run goes on with it", async () => {
+      const plain = await run(learner([]))
+      rmSync(folder, { recursive: true })
+      const scaled = await run(overflowing(Infinity), { scalesLoss: true })
+      expect(scaled.weights).toEqual(plain.weights)
+      rmSync(folder, { recursive: true })
+      const whole = await run(overflowing(2 ** 15), { scalesLoss: true })
+      rmSync(folder, { recursive: true })
+      expect((await run(overflowing(2 ** 15), { scalesLoss: true }, 4)).error).toBeInstanceOf(InterruptedError)
+      const rest = await run(overflowing(2 ** 15), { scalesLoss: true })
+      expect([rest.weights, rest.trained?.state]).toEqual([whole.weights, whole.trained?.state])
+    })
+
+    test("overflow at a scale of 1 is a gradient that is not finite", async () => {
+      const long = trainingOrder({ rows, batchSize: 2, gradientAccumulationSteps: 2, epochs: 9, seed: 1 })
+      const error = await runTraining({ ...options, scalesLoss: true }, long, overflowing(0.5), {
+        checkpoints: new Checkpoints(folder, () => undefined),
+        emit: () => undefined,
+        stopRequested: () => false,
+        keepBatch: () => "kept"
+      }).catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({ message: "the gradient norm of step 17 is Infinity" })
+    })
+  })
+
   test("too many in a row fail", async () => {
     const { error, trained } = await run(
       learner(undefined, (step) => step >= 4),

@@ -3,6 +3,7 @@
 import type { Graph } from "../Graph.ts"
 import type { OpName } from "../op.ts"
 import { orderNodes } from "../order.ts"
+import type { DType } from "../Type.ts"
 import type { Value } from "../Value.ts"
 import { logSoftmaxNode, softmaxCrossEntropy } from "./crossEntropy.ts"
 import { Emitter, single } from "./Emitter.ts"
@@ -11,6 +12,8 @@ import { float, int, ints, type Lower, type LowerTable, type Target, text } from
 import { dataTypes, irVersion, opsets } from "./Model.ts"
 import type { OnnxModel } from "./Model.ts"
 import { forWebgpu } from "./webgpu.ts"
+
+const is16Bit = (dtype: DType): boolean => dtype === "float16" || dtype === "bfloat16"
 
 /** One node of the op's own name without attributes. */
 const same: Lower<OpName> = ({ emit, node, x, y }) => void emit.node(node.op, x, y)
@@ -117,7 +120,13 @@ const table: LowerTable = {
   Equal: same,
   Less: same,
   Greater: same,
-  Cast: ({ emit, attributes, x, y }) => void emit.node("Cast", x, y, { to: int(dataTypes[attributes.to]) }),
+  Cast: ({ emit, node, attributes: { to }, x, y, maker }) => {
+    // A 16-bit number that was widened is itself when it is narrowed again.
+    const widened = maker(node.inputs[0]!)
+    if (widened?.op === "Cast" && widened.inputs[0]!.dtype === to && is16Bit(to))
+      emit.node("Identity", [emit.nameOf(widened.inputs[0]!)], y)
+    else emit.node("Cast", x, y, { to: int(dataTypes[to]) })
+  },
   Identity: same,
   After: after,
   MatMulAdd: ({ emit, attributes: { transA, transB }, x, y }) => void emit.node("Gemm", x, y, { transA: int(transA), transB: int(transB) }),
