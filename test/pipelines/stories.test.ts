@@ -11,10 +11,10 @@ test.skipIf(!hasShared)(
     const set = {
       "base.path": shared("data/stories260k/hf"),
       "sms.from": shared("data/sms-spam/SMSSpamCollection.tsv"),
-      "sms.limit": 400,
+      "sms.limit": 200,
       "sms-train.maxSteps": 20,
       "maths.from": shared("data/gsm8k/train.jsonl"),
-      "maths.limit": 400,
+      "maths.limit": 200,
       "maths-train.maxSteps": 20
     }
     const flags = Object.entries(set).flatMap(([path, value]) => ["--set", `${path}=${value}`])
