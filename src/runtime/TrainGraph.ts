@@ -23,8 +23,11 @@ export interface GraphOptions {
   readonly regularization?: Regularization | undefined
 }
 
-/** Logits at a time (64 MiB): more rows of a large vocabulary are worked off in chunks. */
-const chunkLogits = 2 ** 24
+/**
+ * Logits at a time: more rows of a large vocabulary are worked off in chunks. Of a head that is trained (64 MiB) each chunk's gradient is added
+ * to a sum as large as the head, so that chunks are larger there.
+ */
+const chunkLogits = { trained: 2 ** 24, frozen: 2 ** 23 }
 
 export interface LossGraph {
   readonly graph: Graph
@@ -53,10 +56,9 @@ export const lossGraph = (
   const trained = new Map(tuning.trainables.map(({ name, shape }) => [name, graph.input(name, "float32", shape)] as const))
   const stays = frozenValues(graph, frozen)
   const { adapter } = tuning
-  const param = (name: string): Value => {
-    const own = adapter?.replaces.get(name) ?? name
-    return (trained.get(own) ?? stays.value(own)) as Value
-  }
+  const ownName = (name: string): string => adapter?.replaces.get(name) ?? name
+  const isTrained = (name: string): boolean => trained.has(ownName(name))
+  const param = (name: string): Value => (trained.get(ownName(name)) ?? stays.value(ownName(name))) as Value
   const random = regularization && randomized(graph, model, shape.targets, regularization, adapter?.dropout.share ?? 0)
   const own = adapter?.hooks({ param, ...(random === undefined ? {} : { dropout: random.adapterDropout }) }) ?? {}
   const hooks = random?.around(own) ?? own
@@ -70,7 +72,7 @@ export const lossGraph = (
     targets,
     weights,
     smoothing: regularization?.labelSmoothingFactor ?? 0,
-    chunk: Math.max(1, Math.floor(chunkLogits / model.vocabSize))
+    chunk: Math.max(1, Math.floor(chunkLogits[isTrained(headWeight(model)) ? "trained" : "frozen"] / model.vocabSize))
   }
   if (training) {
     const recompute = { stored: stays.stored, cheap: true, ...(checkpointing ? { borders: hidden } : {}) }
@@ -81,6 +83,8 @@ export const lossGraph = (
   } else graph.output(names.nll, headLoss(loss))
   return { graph, random: random?.inputs() ?? [] }
 }
+
+const headWeight = ({ config, embedding, head }: Model): string => `${config.tie_word_embeddings ? embedding : head.path}.weight`
 
 /** Packed rows need all that stands in front of a document in each of its layers: a prefix does, virtual tokens do not. */
 export const packedVirtualTokens = (): DefinitionError =>
