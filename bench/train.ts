@@ -3,12 +3,13 @@
 //   npm run bench:train -- [filter] [--rounds n] [--rows gsm8k/train.jsonl --tokenizer gpt2]
 //     [--python path/to/python --peers folder of hf_cpu.py and hf_real.py]
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { stageEnvironment } from "#src/engine/stageEnvironment.ts"
 import { type Case, cases } from "./trainCases.ts"
+import { shapes, writeBase } from "./trainingCase.ts"
 import type { Measured } from "./trainStep.ts"
 
 const { values, positionals } = parseArgs({
@@ -64,6 +65,9 @@ console.log(
 )
 try {
   for (const each of chosen) {
+    // Not in the measured process: making weights takes memory.
+    const base = join(folder, each.base)
+    if (!existsSync(base)) await writeBase(base, shapes[each.base])
     // Turn by turn, so that what else the machine does meets both.
     const turns = Array.from({ length: rounds }, () => ({
       ours: own(each),

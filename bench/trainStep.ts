@@ -1,6 +1,6 @@
 // One case of bench/train.ts: prepares a training as the stage does, takes steps and runs their bare matrix products in turns, and
 // prints what it measured as a line of JSON:  trainStep.ts <folder> <case> [<rows.jsonl> <tokenizer's folder>]
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Graph } from "#src/graph/Graph.ts"
 import { encodeModel } from "#src/graph/onnx/encode.ts"
@@ -18,7 +18,7 @@ import { loadTokenizer } from "#src/text/Tokenizer.ts"
 import { packLengthOf } from "#stages/train/preflight.ts"
 import { prepare } from "#stages/train/prepare.ts"
 import { type Case, cases } from "./trainCases.ts"
-import { arbitraryRows, type Row, shapes, tokensTable, trainTask, writeBase } from "./trainingCase.ts"
+import { arbitraryRows, type Row, shapes, tokensTable, trainTask } from "./trainingCase.ts"
 
 export interface Measured {
   readonly unit: string
@@ -93,7 +93,6 @@ const instructionRows = async (path: string, folder: string): Promise<readonly R
 const measure = async (each: Case, folder: string, real: readonly string[]): Promise<Measured> => {
   const shape = shapes[each.base]
   const base = join(folder, each.base)
-  if (!existsSync(base)) await writeBase(base, shape)
   const batch = each.config.batchSize as number
   const rows =
     each.rows === "real"
