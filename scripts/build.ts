@@ -1,4 +1,4 @@
-// Builds dist/: one rolldown bundle with five entries, the WebAssembly kernels, and the type declarations.
+// Builds dist/: one rolldown bundle with six entries, the WebAssembly kernels, and the type declarations.
 import { execFileSync } from "node:child_process"
 import { existsSync, renameSync, rmSync } from "node:fs"
 import { rolldown } from "rolldown"
@@ -12,6 +12,7 @@ const bundle = await rolldown({
   input: {
     main: "src/main.ts",
     index: "src/index.ts",
+    "device-trial": "src/cli/deviceTrial.ts",
     "stage-child": "stages/child.ts",
     "stage-worker": "stages/worker.ts",
     "train-replica": "stages/train/replica.ts"

@@ -105,8 +105,7 @@ export const doctorCommand = Command.make(
       note(`rebuilt the catalog: ${plural(runs, "run")}, ${plural(entries, "result")}, ${plural(models, "model version")}`)
     }
     const found = await Promise.all(checks(workspace, Option.getOrUndefined(pipeline)))
-    // Where the runtime does not even load, the check above says so.
-    const devices = await deviceStates().catch(() => [])
+    const devices = await deviceStates()
     const auto = autoDevice()
     if (json) printJson({ ok: found.every((one) => one.ok), checks: found, devices, auto })
     else {
