@@ -5,8 +5,9 @@ import { parseConfig } from "#src/formats/hfConfig.ts"
 import { modelOf } from "#src/models/families.ts"
 import { hasShared, shared } from "../shared.ts"
 
-/** Whether the family of a base is one of anneal's. */
+/** Whether the family of a base is one of anneal's; without the references none is. */
 export const isKnown = (base: string): boolean => {
+  if (!hasShared) return false
   const file = shared("parity", "models", base, "hf", "config.json")
   try {
     return modelOf(parseConfig(readFileSync(file, "utf8"), file), file) !== undefined

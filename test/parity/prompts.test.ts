@@ -32,7 +32,9 @@ const open = async ({ base, method }: Case) => {
   return { folder, model, weights, golden, loaded, encoder, adapter: adapterOf(model, loaded.config) }
 }
 
-describe.skipIf(cases.length === 0).each(cases)("$base/$method as PEFT computes it", (each) => {
+if (cases.length === 0) test.skip("prefix and prompt tuning (the references of ../shared/parity are not here)", () => undefined)
+
+describe.each(cases)("$base/$method as PEFT computes it", (each) => {
   test("logits, loss and the gradient of every tensor of the encoder", async () => {
     const { folder, model, weights, adapter, encoder } = await open(each)
     await expectGolden(folder, model, weights, { adapter, weights: encoder })

@@ -1,5 +1,5 @@
 // Models in bitsandbytes' 4-bit form, saved by transformers: values, logits, loss and gradients of an adapter over them.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -25,13 +25,15 @@ const cases: Readonly<Record<string, QuantOptions>> = {
 describe.skipIf(!hasShared).each(Object.entries(cases))("%s", (name, options) => {
   const folder = shared("parity", "nf4", "qlora", name)
   const stored = () => loadModel(join(folder, "hf-4bit"))
-  const golden = JSON.parse(readFileSync(join(folder, "golden.json"), "utf8")) as Rows & { readonly quantised_modules: readonly string[] }
+  const golden = () => json<Rows & { readonly quantised_modules: readonly string[] }>(join(folder, "golden.json"))
 
   test("the layers that transformers quantised are in 4 bits, no other tensor is", async () => {
     const { model, weights } = await stored()
     const fourBit = model.parameters.filter((parameter) => weights.quantized?.(parameter.name) !== undefined)
     expect(fourBit.map((parameter) => parameter.name).toSorted()).toEqual(
-      golden.quantised_modules.map((path) => `${path}.weight`).toSorted()
+      golden()
+        .quantised_modules.map((path) => `${path}.weight`)
+        .toSorted()
     )
   })
 
@@ -54,9 +56,9 @@ describe.skipIf(!hasShared).each(Object.entries(cases))("%s", (name, options) =>
     const { model, weights } = await stored()
     const adapter = await loadAdapter(join(folder, "adapter"), model)
     // A fresh adapter changes nothing.
-    const base = await runLoss(model, weights, golden, { ...adapter, weights: adapter.adapter.initial(weights, 1) })
+    const base = await runLoss(model, weights, golden(), { ...adapter, weights: adapter.adapter.initial(weights, 1) })
     const expected = readAll(join(folder, "golden.safetensors"))
-    expect(distance(base["logits"] as Float32Array, expected.get("base_logits_4bit")!, golden.attention_mask.flat())).toBeLessThan(1e-4)
+    expect(distance(base["logits"] as Float32Array, expected.get("base_logits_4bit")!, golden().attention_mask.flat())).toBeLessThan(1e-4)
     await expectGolden(folder, model, weights, adapter)
   })
 })
