@@ -18,7 +18,7 @@ test.skipIf(!hasShared)(
       "maths-train.maxSteps": 20
     }
     const flags = Object.entries(set).flatMap(([path, value]) => ["--set", `${path}=${value}`])
-    const result = await workspace.anneal("run", "stories", "--name", "short", ...flags)
+    const result = await workspace.anneal("run", "stories", "--name", "short", "--threads", "1", ...flags)
     expect(result).toMatchObject({ code: 0 })
     const stages = await stagesOf(workspace, "short")
     for (const id of ["sms-evaluate", "maths-evaluate"]) {

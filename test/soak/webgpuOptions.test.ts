@@ -5,6 +5,7 @@ import { lower } from "#src/graph/onnx/lower.ts"
 import { optimizerDefaults } from "#src/graph/optimizer.ts"
 import { Session } from "#src/runtime/Session.ts"
 import { difference, graphCase, methods } from "../devices/cases.ts"
+import { misplaced } from "../devices/misplaced.ts"
 import { compare } from "../devices/train.ts"
 import { hasWebgpu } from "../devices/webgpu.ts"
 
@@ -23,6 +24,10 @@ describe.skipIf(!hasWebgpu)("WebGPU", () => {
   })
 
   test("full, with a validation", () => compare({ family: "untied", method: methods["full"]!, validated: true }))
+
+  test.each(["lora", "qlora", "prefix"])("%s: each node runs where the table of kernels says", async (method) => {
+    expect(await misplaced("untied", method)).toEqual([])
+  })
 
   test("lora, with dropout", () => compare({ family: "gpt2", method: methods["lora"]!, dropout: true }))
   test("several micro-batches a step and a pull towards the base", () =>

@@ -1,0 +1,42 @@
+// Where the nodes of a train graph really run on WebGPU, from a profile, against what the table of its kernels says.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { encode } from "#src/graph/onnx/encode.ts"
+import { lower } from "#src/graph/onnx/lower.ts"
+import { placement } from "#src/graph/onnx/placement.ts"
+import { Session } from "#src/runtime/Session.ts"
+import { graphCase, methods } from "./cases.ts"
+
+interface ProfileEvent {
+  readonly cat: string
+  readonly name: string
+  readonly args?: { readonly provider?: string }
+}
+
+/** Node name to the provider that ran it. */
+const profiled = async (family: string, method: string) => {
+  const { graph, feeds, outputs } = await graphCase(family, methods[method]!, { packed: true })
+  const model = lower(graph, "webgpu")
+  const folder = mkdtempSync(join(tmpdir(), "anneal-profile-"))
+  const session = await Session.create(encode(model), { threads: 1, device: "webgpu", profile: join(folder, "p") })
+  await session.run(feeds, outputs)
+  await session.release()
+  const events = JSON.parse(readFileSync(join(folder, readdirSync(folder)[0]!), "utf8")) as readonly ProfileEvent[]
+  rmSync(folder, { recursive: true })
+  const ran = events.filter(({ cat, name }) => cat === "Node" && name.endsWith("_kernel_time"))
+  return {
+    placed: placement(model, "webgpu"),
+    providers: new Map(ran.map(({ name, args }) => [name.slice(0, -"_kernel_time".length), args?.provider ?? ""]))
+  }
+}
+
+/** Nodes that ran elsewhere than the table says, each kind once. */
+export const misplaced = async (family: string, method: string): Promise<readonly string[]> => {
+  const { placed, providers } = await profiled(family, method)
+  const wrong = placed.flatMap(({ node, type, place }) => {
+    const onDevice = providers.get(node.name) === "WebGpuExecutionProvider"
+    return onDevice === (place === "device") ? [] : [`${node.opType} of ${type}: ${place}, but ran on ${providers.get(node.name)}`]
+  })
+  return [...new Set(wrong)]
+}
