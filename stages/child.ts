@@ -1,6 +1,6 @@
 // The process of a stage that runs native code: takes its task from the engine over IPC, runs it in a worker thread, and
 // passes on what the worker says. It outlives neither its task nor, by more than a step, its engine.
-import { Worker } from "node:worker_threads"
+import { SHARE_ENV, Worker } from "node:worker_threads"
 import type { FromChild, ToChild } from "#src/domain/ChildProtocol.ts"
 import type { WorkerInput } from "./worker.ts"
 
@@ -18,7 +18,8 @@ const say = (message: FromChild, then: () => void = () => undefined): void => {
 const start = ({ kind, task }: Extract<ToChild, { type: "start" }>): void => {
   // Beside this file in the bundle; the sources run it as it is.
   const file = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./stage-worker.js"
-  const worker = new Worker(new URL(file, import.meta.url), { workerData: { kind, task, stop } satisfies WorkerInput })
+  // Shared, because native code reads the environment of the process: a worker's own is a copy that it never sees.
+  const worker = new Worker(new URL(file, import.meta.url), { env: SHARE_ENV, workerData: { kind, task, stop } satisfies WorkerInput })
   let last: FromChild | undefined
   worker.on("message", (message: FromChild) => {
     if (message.type === "event") say(message)

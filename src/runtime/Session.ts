@@ -6,6 +6,9 @@ import type { AnnealError } from "#src/domain/Errors.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
 import type { TypedArray } from "#src/graph/Type.ts"
 
+// The library reports its use to its makers unless it is told not to before the first session. Unset, not 0: whoever runs anneal may say otherwise.
+process.env["ORT_DISABLE_TELEMETRY"] ??= "1"
+
 export interface SessionOptions {
   /** Threads of one op; results do not depend on it. */
   readonly threads: number

@@ -1,6 +1,7 @@
 // The stage's own process: events, results and errors over IPC, a stop, Ctrl-C of the terminal, and the death of the engine.
 import type { fork } from "node:child_process"
 import { existsSync, readdirSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { resolve } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { makeWorkspace, runChild, runHere, taskIn, weightsDigest, type Workspace } from "./workspace.ts"
@@ -21,6 +22,11 @@ test("events come first, the result last, and the bytes are those of a run in on
   const here = taskIn(workspace, "here", options)
   await runHere(here)
   expect(weightsDigest(task)).toBe(weightsDigest(here))
+})
+
+test("ONNX Runtime's reports to its makers are off: it leaves no log of them", async () => {
+  await runChild(taskIn(workspace, "quiet", { ...options, maxSteps: 1 }))
+  expect(readdirSync(tmpdir()).filter((name) => name.startsWith("mat-debug"))).toEqual([])
 })
 
 test("an error arrives with its tag and its hint", async () => {
