@@ -1,9 +1,8 @@
 // Runs the built command line in throw-away workspaces, as a user would: bin/anneal.js with dist/ from `npm run build`.
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
-import { onTestFinished } from "vitest"
 
 const repository = resolve(import.meta.dirname, "../..")
 const bin = join(repository, "bin/anneal.js")
@@ -77,10 +76,9 @@ export interface Workspace {
   readonly executed: () => readonly string[]
 }
 
-/** A new workspace with pipelines/small.ts, removed when the test ends. */
+/** A new workspace with pipelines/small.ts, gone when the test file ends (test/setup.ts). */
 export const makeWorkspace = (): Workspace => {
   const root = mkdtempSync(join(tmpdir(), "anneal-cli-"))
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
   const write = (path: string, text: string): void => {
     mkdirSync(dirname(join(root, path)), { recursive: true })
     writeFileSync(join(root, path), text)
