@@ -33,6 +33,8 @@ export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length 
 
 export const isFloat = (dtype: DType): boolean => dtype.includes("float")
 
+export const is16Bit = (dtype: DType): boolean => dtype === "float16" || dtype === "bfloat16"
+
 /** Shape that two shapes broadcast to (numpy's rules), or undefined. */
 export const broadcast = (a: Shape, b: Shape): Shape | undefined => {
   const rank = Math.max(a.length, b.length)

@@ -40,7 +40,8 @@ describe.each(Object.entries(runs))("%s", (_, run) => {
     expect(one!.values).toHaveLength(7)
     for (const [i, { loss, gradNorm }] of single.values.entries()) {
       expect(Math.abs(one!.values[i]!.loss - loss)).toBeLessThan(2e-5)
-      expect(Math.abs(one!.values[i]!.gradNorm / gradNorm - 1)).toBeLessThan(1e-3)
+      // Null, which counts as 0, where the step was skipped.
+      expect(Math.abs(one!.values[i]!.gradNorm - gradNorm)).toBeLessThanOrEqual(1e-3 * gradNorm)
     }
     expect(driftOf(weights(single), weights(one!), single.before)).toBeLessThan(5e-3)
   })

@@ -1,10 +1,11 @@
 // From anneal's ops to ONNX nodes that ONNX Runtime has kernels for: one entry an op, most of them one node of the same name. A device
-// that lacks some of these kernels has entries of its own (webgpu.ts).
+// that lacks some of these kernels has entries of its own (cpu.ts, webgpu.ts).
 import type { Graph } from "../Graph.ts"
 import type { OpName } from "../op.ts"
 import { orderNodes } from "../order.ts"
-import type { DType } from "../Type.ts"
+import { is16Bit } from "../Type.ts"
 import type { Value } from "../Value.ts"
+import { forCpu } from "./cpu.ts"
 import { logSoftmaxNode, softmaxCrossEntropy } from "./crossEntropy.ts"
 import { Emitter, single } from "./Emitter.ts"
 import { dequantize, kernelOf } from "./fourBit.ts"
@@ -12,8 +13,6 @@ import { float, int, ints, type Lower, type LowerTable, type Target, text } from
 import { dataTypes, irVersion, opsets } from "./Model.ts"
 import type { OnnxModel } from "./Model.ts"
 import { forWebgpu } from "./webgpu.ts"
-
-const is16Bit = (dtype: DType): boolean => dtype === "float16" || dtype === "bfloat16"
 
 /** One node of the op's own name without attributes. */
 const same: Lower<OpName> = ({ emit, node, x, y }) => void emit.node(node.op, x, y)
@@ -162,7 +161,7 @@ const table: LowerTable = {
   SoftmaxCrossEntropy: softmaxCrossEntropy(logSoftmaxNode)
 }
 
-const tables: { readonly [T in Target]: LowerTable } = { cpu: table, cuda: table, webgpu: forWebgpu(table) }
+const tables: { readonly [T in Target]: LowerTable } = { cpu: forCpu(table), cuda: table, webgpu: forWebgpu(table) }
 
 /** Kernels that leave an output out when it has no name. Others crash then (Split does). */
 const optionalOutputs: ReadonlySet<string> = new Set(["SimplifiedLayerNormalization", "LayerNormalization"])
