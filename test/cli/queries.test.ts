@@ -1,7 +1,7 @@
 // The commands that read: their tables, and the shapes of their --json, over a workspace with a few runs.
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { expect, test } from "vitest"
+import { beforeAll, expect, test } from "vitest"
 import { makeWorkspace, type Workspace } from "./cli.ts"
 
 /** Runs "one" as written and "two" with a change. */
@@ -18,6 +18,11 @@ const json = async (workspace: Workspace, ...args: readonly string[]): Promise<R
   expect(value["version"]).toBe(1)
   return value
 }
+/** For tests that only read. */
+let shared: Workspace
+beforeAll(async () => {
+  shared = await withRuns()
+})
 const sha = expect.stringMatching(/^sha256:[0-9a-f]{64}$/) as string
 
 test("plan: version, pipeline and stages with id, kind, needs, decision, reason, key; a flowchart; writes nothing", async () => {
@@ -58,23 +63,22 @@ test("plan and run estimate the time from past runs", async () => {
 })
 
 test("why: of a pipeline against its last success or another run, of a run against what it was compared with", async () => {
-  const workspace = await withRuns()
   const changes = [{ path: "config.to", from: 7, to: 5 }]
-  expect(await json(workspace, "why", "small", "count", "--against", "two")).toMatchObject({
+  expect(await json(shared, "why", "small", "count", "--against", "two")).toMatchObject({
     pipeline: "small",
     stage: "count",
     decision: "reuse",
     against: "two",
     changes
   })
-  expect(await json(workspace, "why", "two", "count")).toMatchObject({
+  expect(await json(shared, "why", "two", "count")).toMatchObject({
     run: "two",
     decision: "done",
     against: "one",
     changes: [{ path: "config.to", from: 5, to: 7 }]
   })
-  expect((await workspace.anneal("why", "latest", "count")).stdout).toContain("  count.to 5 -> 7\n")
-  expect((await workspace.anneal("why", "two", "double")).stdout).toContain("input numbers changed")
+  expect((await shared.anneal("why", "latest", "count")).stdout).toContain("  count.to 5 -> 7\n")
+  expect((await shared.anneal("why", "two", "double")).stdout).toContain("input numbers changed")
 })
 
 test("status: fresh, stale and broken, with --check as the exit code", async () => {
@@ -94,8 +98,7 @@ test("status: fresh, stale and broken, with --check as the exit code", async () 
 })
 
 test("runs: newest first, filters, order, csv, markdown; a value that is not finite is null and named", async () => {
-  const workspace = await withRuns()
-  const { runs } = (await json(workspace, "runs")) as { runs: Record<string, unknown>[] }
+  const { runs } = (await json(shared, "runs")) as { runs: Record<string, unknown>[] }
   expect(runs.map((run) => run["run"])).toEqual(["two", "one"])
   expect(runs[0]).toMatchObject({
     outcome: "done",
@@ -104,16 +107,16 @@ test("runs: newest first, filters, order, csv, markdown; a value that is not fin
     nonFinite: ["double.odd"]
   })
   const names = async (...args: readonly string[]): Promise<unknown> =>
-    ((await json(workspace, "runs", ...args)) as { runs: Record<string, unknown>[] }).runs.map((run) => run["run"])
+    ((await json(shared, "runs", ...args)) as { runs: Record<string, unknown>[] }).runs.map((run) => run["run"])
   expect(await names("--filter", "count.last>5")).toEqual(["two"])
   expect(await names("--filter", "outcome=done", "--filter", "run!=two")).toEqual(["one"])
   expect(await names("--sort=count.last")).toEqual(["one", "two"])
   expect(await names("--sort=-count.last")).toEqual(["two", "one"])
-  expect((await workspace.anneal("runs", "--sort", "count.lats")).stderr).toContain("did you mean count.last?")
-  const csv = (await workspace.anneal("runs", "--csv")).stdout.trim().split("\r\n")
+  expect((await shared.anneal("runs", "--sort", "count.lats")).stderr).toContain("did you mean count.last?")
+  const csv = (await shared.anneal("runs", "--csv")).stdout.trim().split("\r\n")
   expect(csv[0]).toBe("run,pipeline,outcome,started,time,set,count.last,double.value,double.odd")
   expect(csv).toHaveLength(3)
-  expect((await workspace.anneal("runs", "--md")).stdout).toMatch(/^\| run \|/)
+  expect((await shared.anneal("runs", "--md")).stdout).toMatch(/^\| run \|/)
 })
 
 test("show: the contract with outcome, key, output digests and metrics; latest is the newest run", async () => {
@@ -133,8 +136,7 @@ test("show: the contract with outcome, key, output digests and metrics; latest i
 })
 
 test("compare: figures, changed fields, the first stage that differs", async () => {
-  const workspace = await withRuns()
-  expect(await json(workspace, "compare", "one", "two")).toEqual({
+  expect(await json(shared, "compare", "one", "two")).toEqual({
     version: 1,
     runs: ["one", "two"],
     metrics: {
@@ -145,10 +147,10 @@ test("compare: figures, changed fields, the first stage that differs", async () 
     config: { "count.to": { one: 5, two: 7 } },
     firstDifference: "count"
   })
-  const text = (await workspace.anneal("compare", "one", "two")).stdout
+  const text = (await shared.anneal("compare", "one", "two")).stdout
   expect(text).toMatch(/double\.value +10 +14 +\+4/)
   expect(text).toContain("first stage that differs: count")
-  expect((await workspace.anneal("compare", "one", "one")).stdout).toContain("all stages have the same keys")
+  expect((await shared.anneal("compare", "one", "one")).stdout).toContain("all stages have the same keys")
 })
 
 test("logs: the same lines as the run printed; one stage; followed to the end; since a time", async () => {
