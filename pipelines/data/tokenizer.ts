@@ -34,17 +34,24 @@ const learnMerges = (text: string, alphabet: readonly string[], size: number): r
     count,
     symbols: [...new TextEncoder().encode(word)].map((byte) => alphabet[byte] as string)
   }))
-  return Array.from({ length: size }, () => {
-    const pairs = new Map<string, number>()
-    for (const { count, symbols } of list) {
-      for (let i = 1; i < symbols.length; i++) {
-        const pair = `${symbols[i - 1]} ${symbols[i]}`
-        pairs.set(pair, (pairs.get(pair) ?? 0) + count)
-      }
+  const pairs = new Map<string, number>()
+  const tally = ({ symbols }: Word, count: number): void => {
+    for (let i = 1; i < symbols.length; i++) {
+      const pair = `${symbols[i - 1]} ${symbols[i]}`
+      pairs.set(pair, (pairs.get(pair) ?? 0) + count)
     }
+  }
+  for (const word of list) tally(word, word.count)
+  return Array.from({ length: size }, () => {
     const [best] = [...pairs].reduce((a, b) => (b[1] > a[1] || (b[1] === a[1] && b[0] < a[0]) ? b : a))
     const [left = "", right = ""] = best.split(" ")
-    for (const word of list) word.symbols = join(word.symbols, left, right)
+    for (const word of list) {
+      const symbols = join(word.symbols, left, right)
+      if (symbols.length === word.symbols.length) continue
+      tally(word, -word.count)
+      word.symbols = symbols
+      tally(word, word.count)
+    }
     return [left, right] as const
   })
 }
