@@ -113,7 +113,7 @@ test("Ctrl-C during training saves a checkpoint; the printed command goes on fro
   run.process.kill("SIGINT")
   const { code, stderr } = await run.result
   expect(code).toBe(130)
-  const saved = /saved (step-\d+)/.exec(stderr)?.[1]
+  const saved = [...stderr.matchAll(/saved (step-\d+)/g)].at(-1)?.[1]
   expect(saved).toBeDefined()
   expect(stderr).toContain(`go on with: anneal ${args.join(" ")}`)
   const second = start(...args)
