@@ -41,6 +41,7 @@ const runFlags = {
   ui: flags.maybe(Flag.Literals("ui", uiModes).pipe(Flag.withDescription("how progress is shown; default ANNEAL_UI, else auto"))),
   jobs: flags.maybe(Flag.Int("jobs").pipe(Flag.withDescription("stages at a time; default one a core"))),
   threads: flags.maybe(Flag.Int("threads").pipe(Flag.withDescription("threads of a stage's computation; default one a core"))),
+  wide: flags.wide,
   ascii: flags.ascii,
   artifacts: flags.artifacts
 }
@@ -71,7 +72,7 @@ export const runCommand = Command.make(
     const download = dry ? undefined : downloading(ui === "json" || ui === "quiet")
     const prepared = await planPipeline(workspace, input.pipeline, { set, only, from, force, targets, remember: !dry, download })
     for (const one of prepared.warnings) note(`! ${one}`)
-    if (dry) return print(planText(themeFor(process.stdout, input.ascii), prepared.pipeline.id, prepared.plan, false))
+    if (dry) return print(planText(themeFor(process.stdout, input.ascii), prepared.pipeline.id, prepared.plan, input.wide))
 
     const reporter = await reporterFor(ui, input.ascii, () => process.kill(process.pid, "SIGINT"))
     let view = emptyRunView

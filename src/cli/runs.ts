@@ -2,6 +2,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { UsageError } from "#src/domain/Errors.ts"
+import { hintFor } from "#src/domain/nearest.ts"
 import { duration, inline, number } from "#src/report/format.ts"
 import { csvTable, markdownTable, type Table, textTable } from "#src/report/table.ts"
 import type { RunRow } from "#src/store/records.ts"
@@ -10,7 +11,6 @@ import { askCatalog, openWorkspace } from "./context.ts"
 import * as flags from "./flags.ts"
 import { print, printJson } from "./output.ts"
 import { figuresJson } from "./stageJson.ts"
-import { hintFor } from "#src/domain/nearest.ts"
 
 /** "train.learningRate=0.0001 ...": what makes this run differ from the pipeline file. */
 const overridesText = (row: RunRow): string =>
@@ -21,9 +21,9 @@ const overridesText = (row: RunRow): string =>
 const figures = (row: RunRow): ReadonlyMap<string, number | null> =>
   new Map(row.stages.flatMap((stage) => Object.entries(stage.metrics).map(([name, value]) => [`${stage.stage}.${name}`, value] as const)))
 
-const ms = (row: RunRow): number | null => (row.ended === null ? null : Date.parse(row.ended) - Date.parse(row.started))
+const seconds = (row: RunRow): number | null => (row.ended === null ? null : (Date.parse(row.ended) - Date.parse(row.started)) / 1000)
 
-/** What --filter and --sort can name: the row's own columns and every figure as stage.name. */
+/** What --filter and --sort can name: the row's own columns (time in seconds) and every figure as stage.name. */
 const cell = (row: RunRow, column: string): string | number | null | undefined => {
   switch (column) {
     case "run":
@@ -32,11 +32,13 @@ const cell = (row: RunRow, column: string): string | number | null | undefined =
     case "started":
       return row[column]
     case "time":
-      return ms(row)
+      return seconds(row)
     case "set":
       return overridesText(row)
-    default:
-      return figures(row).get(column) ?? (row.overrides[column] === undefined ? undefined : inline(row.overrides[column]))
+    default: {
+      const figure = figures(row).get(column)
+      return figure === undefined && row.overrides[column] !== undefined ? inline(row.overrides[column]) : figure
+    }
   }
 }
 
@@ -80,31 +82,48 @@ const sorted = (rows: readonly RunRow[], by: string | undefined): readonly RunRo
   })
 }
 
-/** Columns that stand in a table of all runs: every figure of `evaluate` first, then those of the other stages, at most `limit`. */
-const figureColumns = (rows: readonly RunRow[], limit: number): readonly string[] => {
-  const names = [...new Set(rows.flatMap((row) => [...figures(row).keys()]))]
-  return names.toSorted((a, b) => Number(b.startsWith("evaluate.")) - Number(a.startsWith("evaluate."))).slice(0, limit)
+/** Figures of `evaluate` first, then those of the other stages. */
+const figureNames = (rows: readonly RunRow[]): readonly string[] =>
+  [...new Set(rows.flatMap((row) => [...figures(row).keys()]))].toSorted(
+    (a, b) => Number(b.startsWith("evaluate.")) - Number(a.startsWith("evaluate."))
+  )
+
+/** The first figures in which the runs differ, as many as a table has room for; of one run its first figures. */
+const tellingFigures = (rows: readonly RunRow[]): readonly string[] => {
+  const names = figureNames(rows)
+  const differ = names.filter((name) => new Set(rows.map((row) => figures(row).get(name))).size > 1)
+  return (differ.length === 0 ? names : differ).slice(0, 4)
 }
 
-const tableOf = (rows: readonly RunRow[], limit: number): Table => {
-  const columns = figureColumns(rows, limit)
+const tableOf = (rows: readonly RunRow[], columns: readonly string[]): Table => ({
+  header: [...ownColumns, ...columns],
+  numeric: [4, ...columns.map((_, index) => index + 6)],
+  named: columns.map((_, index) => index + 6),
+  rows: rows.map((row) => {
+    const time = seconds(row)
+    const values = figures(row)
+    return [
+      row.run,
+      row.pipeline,
+      row.outcome,
+      row.started.slice(0, 16).replace("T", " "),
+      time === null ? "-" : duration(time * 1000),
+      overridesText(row),
+      ...columns.map((name) => number(values.get(name)))
+    ]
+  })
+})
+
+/** For programs: times and figures with all their digits, a figure that is not finite as NaN, one that is not there left empty. */
+const csvOf = (rows: readonly RunRow[]): Table => {
+  const names = figureNames(rows)
+  const figure = (value: number | null | undefined): string => String(value === null ? Number.NaN : (value ?? ""))
   return {
-    header: ["run", "pipeline", "outcome", "started", "time", "set", ...columns],
-    numeric: [4, ...columns.map((_, index) => index + 6)],
-    named: columns.map((_, index) => index + 6),
-    rows: rows.map((row) => {
-      const time = ms(row)
-      const values = figures(row)
-      return [
-        row.run,
-        row.pipeline,
-        row.outcome,
-        row.started.slice(0, 16).replace("T", " "),
-        time === null ? "-" : duration(time),
-        overridesText(row),
-        ...columns.map((name) => number(values.get(name)))
-      ]
-    })
+    header: [...ownColumns, ...names],
+    rows: rows.map((row) => [
+      ...ownColumns.map((column) => String(cell(row, column) ?? "")),
+      ...names.map((name) => figure(figures(row).get(name)))
+    ])
   }
 }
 
@@ -124,10 +143,18 @@ export const runsCommand = Command.make(
   "runs",
   {
     filter: Flag.String("filter").pipe(Flag.withDescription("keep runs where field=value, !=, < or > holds; repeatable"), Flag.atLeast(0)),
-    sort: flags.maybe(Flag.String("sort").pipe(Flag.withDescription("--sort=field, or --sort=-field for falling; default: newest first"))),
-    all: Flag.Boolean("all-columns").pipe(Flag.withDescription("every figure"), Flag.withDefault(false)),
+    sort: flags.maybe(
+      Flag.String("sort").pipe(Flag.withDescription("a column or figure, with a dash before it for falling; default: newest first"))
+    ),
+    all: Flag.Boolean("all-columns").pipe(
+      Flag.withDescription("every figure, not only the first in which the runs differ"),
+      Flag.withDefault(false)
+    ),
     json: flags.json,
-    csv: Flag.Boolean("csv").pipe(Flag.withDescription("print CSV with every figure"), Flag.withDefault(false)),
+    csv: Flag.Boolean("csv").pipe(
+      Flag.withDescription("print CSV: every figure with all its digits, times in seconds"),
+      Flag.withDefault(false)
+    ),
     md: flags.markdown,
     artifacts: flags.artifacts
   },
@@ -135,8 +162,8 @@ export const runsCommand = Command.make(
     const every = await askCatalog(openWorkspace(artifacts), (catalog) => catalog.runs())
     const rows = sorted(chosen(every, filter), sort)
     if (json) return printJson({ runs: rows.map(rowJson) })
-    if (csv) return print(csvTable(tableOf(rows, Infinity)))
-    const table = tableOf(rows, all ? Infinity : 4)
+    if (csv) return print(csvTable(csvOf(rows)))
+    const table = tableOf(rows, all ? figureNames(rows) : tellingFigures(rows))
     if (md) return print(markdownTable(table))
     print(rows.length === 0 ? `no run${filter.length > 0 ? " matches" : " yet: anneal run <pipeline>"}` : textTable(table))
   })

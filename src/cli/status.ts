@@ -9,7 +9,7 @@ import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { asError, handler } from "./command.ts"
 import { openWorkspace } from "./context.ts"
 import * as flags from "./flags.ts"
-import { pipelineNames } from "./load.ts"
+import { findPipeline, pipelineNames } from "./load.ts"
 import { print, printJson, themeFor } from "./output.ts"
 
 interface Status {
@@ -53,6 +53,8 @@ export const statusCommand = Command.make(
   },
   handler(async ({ pipelines, check, json, ascii, artifacts }) => {
     const workspace = openWorkspace(artifacts)
+    // A name that is no pipeline's is a wrong command line; what is wrong in a file is its status.
+    for (const name of pipelines) findPipeline(workspace.pipelines, name)
     const found: Status[] = []
     for (const name of pipelines.length > 0 ? pipelines : pipelineNames(workspace.pipelines)) found.push(await statusOf(workspace, name))
     if (json) printJson({ pipelines: found })

@@ -17,6 +17,10 @@ import { changedOrigins, type OriginChange, originsIn, originText } from "./orig
 import { note, print, printJson } from "./output.ts"
 
 interface Explained {
+  /** Of a plan. */
+  readonly pipeline?: string
+  /** Of a run. */
+  readonly run?: string
   readonly stage: string
   /** What the plan decides, or how the stage ended in the run. */
   readonly decision: string
@@ -67,7 +71,7 @@ const explainPlan = async (workspace: WorkspacePaths, input: WhyInput): Promise<
   const against = input.against ?? found.against?.run ?? null
   const reads = (source: string): boolean => Object.values(found.stage.inputs).some((ref) => ref.stage === source)
   const sources = against === null ? [] : changedOrigins(await originsIn(workspace, against), origins, reads)
-  return { stage: input.stage, decision, reason, key, auto, against, changes, sources }
+  return { pipeline: pipeline.id, stage: input.stage, decision, reason, key, auto, against, changes, sources }
 }
 
 const explainRun = async (workspace: WorkspacePaths, input: WhyInput): Promise<Explained> => {
@@ -81,6 +85,7 @@ const explainRun = async (workspace: WorkspacePaths, input: WhyInput): Promise<E
   const digests = new Set(manifest.filter(({ path }) => path.startsWith("input.")).map(({ value }) => value))
   const reads = (source: string): boolean => digests.has((now[source] as { readonly digest?: string } | undefined)?.digest ?? null)
   return {
+    run: view.run,
     stage: input.stage,
     decision: found?.state ?? "",
     reason,
@@ -126,7 +131,7 @@ export const whyCommand = Command.make(
     const explained = await (ofRun ? explainRun(workspace, input) : explainPlan(workspace, input))
     if (!input.json) return print(text(explained))
     const changes = explained.changes.map(({ path, from, to }) => ({ path, from: from ?? null, to: to ?? null }))
-    printJson({ [ofRun ? "run" : "pipeline"]: input.subject, ...explained, changes })
+    printJson({ ...explained, changes })
   })
 ).pipe(
   Command.withDescription("Why a stage runs or ran: the fields that differ, old -> new."),

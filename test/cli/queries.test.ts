@@ -78,6 +78,7 @@ test("why: of a pipeline against its last success or another run, of a run again
     changes: [{ path: "config.to", from: 5, to: 7 }]
   })
   expect((await shared.anneal("why", "latest", "count")).stdout).toContain("  count.to 5 -> 7\n")
+  expect(await json(shared, "why", "latest", "count")).toMatchObject({ run: "two" })
   expect((await shared.anneal("why", "two", "double")).stdout).toContain("input numbers changed")
 })
 
@@ -95,6 +96,9 @@ test("status: fresh, stale and broken, with --check as the exit code", async () 
   const stale = await workspace.anneal("status", "small", "--check")
   expect(stale.code).toBe(3)
   expect(stale.stdout).toContain("1 of 2 stages, first double: double.by 2 -> 3")
+  const unknown = await workspace.anneal("status", "smal")
+  expect(unknown.code).toBe(2)
+  expect(unknown.stderr).toContain("did you mean small?")
 })
 
 test("runs: newest first, filters, order, csv, markdown; a value that is not finite is null and named", async () => {
@@ -116,7 +120,16 @@ test("runs: newest first, filters, order, csv, markdown; a value that is not fin
   const csv = (await shared.anneal("runs", "--csv")).stdout.trim().split("\r\n")
   expect(csv[0]).toBe("run,pipeline,outcome,started,time,set,count.last,double.value,double.odd")
   expect(csv).toHaveLength(3)
-  expect((await shared.anneal("runs", "--md")).stdout).toMatch(/^\| run \|/)
+  expect(csv[1]).toMatch(/^two,small,done,[^,]+Z,\d+(\.\d+)?,count\.to=7,7,14,NaN$/)
+  expect(await names("--filter", "time<600")).toEqual(["two", "one"])
+  const columns = async (...args: readonly string[]): Promise<readonly string[]> =>
+    ((await shared.anneal("runs", "--md", ...args)).stdout.split("\n")[0] ?? "")
+      .split("|")
+      .map((name) => name.trim())
+      .slice(7, -1)
+  expect(await columns()).toEqual(["count.last", "double.value"])
+  expect(await columns("--all-columns")).toEqual(["count.last", "double.value", "double.odd"])
+  expect(await columns("--filter", "run=two")).toEqual(["count.last", "double.value", "double.odd"])
 })
 
 test("show: the contract with outcome, key, output digests and metrics; latest is the newest run", async () => {
