@@ -85,6 +85,6 @@ describe.skipIf(cases.length === 0).each(cases)("$base/$method as PEFT computes 
       return (await runLoss(model, weights, golden, extra))["logits"] as Float32Array
     }
     const all = golden.input_ids.flat().map(() => 1)
-    expect(distance(await logits(fresh), await logits(), all)).toBeLessThan(1e-5)
+    expect(distance(await logits(fresh), await logits(), all)).toBeLessThan(1e-4)
   })
 })

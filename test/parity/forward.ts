@@ -121,7 +121,10 @@ export const expectGolden = async (folder: string, model: Model, weights: Weight
   const states = [...expected.keys()].filter((name) => /^(logits|hidden\.\d+)$/.test(name))
   expect(states).toContain("logits")
   for (const name of states) {
-    expect(distance(actual[name] as Float32Array, expected.get(name)!, golden.attention_mask.flat()), name).toBeLessThan(1e-4)
+    const values = expected.get(name)!
+    // The references allow this for logits, which reach about 10.
+    const allowed = 1e-4 * Math.max(1, values.reduce((most, x) => Math.max(most, Math.abs(x)), 0) / 10)
+    expect(distance(actual[name] as Float32Array, values, golden.attention_mask.flat()), name).toBeLessThan(allowed)
   }
   expect(Math.abs(Number(actual["loss"]![0]) - golden.loss)).toBeLessThan(1e-5)
   expectGradients(actual, expected)

@@ -77,8 +77,10 @@ describe.skipIf(!hasShared)("an adapter's folder over a base that bitsandbytes s
   test("is scored over the base in 4 bits", async () => {
     const opened = await openModel(folder, findBase)
     expect(opened.adapter).toBeDefined()
-    expect(opened.parameters.filter(({ form }) => form === "nf4 with double quantisation").length).toBe(14)
-    const { input_ids, labels, attention_mask, loss } = json<ReferenceBatch & { readonly loss: number }>(at("golden.json"))
+    const golden = json<ReferenceBatch & { readonly loss: number; readonly quantised_modules: readonly string[] }>(at("golden.json"))
+    const { input_ids, labels, attention_mask, loss, quantised_modules } = golden
+    const held = opened.parameters.filter(({ form }) => form === "nf4 with double quantisation").map(({ name }) => name)
+    expect(held.toSorted()).toEqual(quantised_modules.map((name) => `${name}.weight`).toSorted())
     const { rows } = toRun([[{ input_ids, labels, attention_mask }]])
     const { nll, targets } = await scoreRows(opened, rows, { batchSize: 2, threads: 1 })
     expect((nll[0]! + nll[1]!) / (targets[0]! + targets[1]!)).toBeCloseTo(loss, 5)
@@ -102,7 +104,7 @@ test.skipIf(!hasShared)("the dequantised weights are bitsandbytes' own", async (
   const folder = shared("parity", "nf4", "qlora", "nf4_dq")
   const { weights } = await loadModel(join(folder, "hf-4bit"))
   const expected = [...readAll(join(folder, "golden.safetensors"))].filter(([name]) => name.startsWith("dequant."))
-  expect(expected.length).toBe(14)
+  expect(expected.length).toBeGreaterThan(0)
   for (const [name, values] of expected) {
     const weight = name.slice("dequant.".length)
     expect(weights.read(weight)).toEqual(values)
