@@ -56,7 +56,7 @@ export const afterSkip = (state: TrainState): TrainState => ({
   skippedInRow: state.skippedInRow + 1
 })
 
-/** The same where a gradient overflowed and a smaller scale may help; undefined where it cannot. No sign of trouble, so it does not add up. */
+/** The same where a loss or gradient overflowed and a smaller scale may help; undefined where it cannot. No sign of trouble, so it does not add up. */
 export const afterSmallerScale = (state: TrainState): TrainState | undefined => {
   const lossScale = state.lossScale && afterOverflow(state.lossScale)
   return lossScale && { ...afterSkip(state), skippedInRow: state.skippedInRow, lossScale }

@@ -96,8 +96,8 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
     emit({ _tag: "Alert", ...kept })
     return path
   }
-  const skip = ({ kind, overflow = false, what, members }: Broken): void => {
-    const smaller = overflow ? afterSmallerScale(state) : undefined
+  const skip = ({ kind, what, members }: Broken): void => {
+    const smaller = kind === "non-finite" ? afterSmallerScale(state) : undefined
     if (smaller !== undefined) {
       state = smaller
       return emit({ _tag: "Log", level: "info", text: `${what}: the step is skipped, the loss scale is ${smaller.lossScale?.scale} now` })
@@ -151,7 +151,8 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
     if (isReported(state.step, figures)) {
       const { values, nonFinite } = figuresAt(log, state.step, figures)
       emit({ _tag: "Progress", done: state.step, total: order.totalSteps, unit: "steps" })
-      emit({ _tag: "Metrics", step: state.step, values: { ...values, tokensPerSecond: meter.speed() }, nonFinite })
+      const scale = state.lossScale && { lossScale: state.lossScale.scale }
+      emit({ _tag: "Metrics", step: state.step, values: { ...values, ...scale, tokensPerSecond: meter.speed() }, nonFinite })
       meter.memory(emit, learner.memoryElsewhere?.())
     }
   }

@@ -58,7 +58,7 @@ export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
     if (Number.isFinite(loss) && Number.isFinite(norm))
       return { record: { loss, gradNorm: norm, learningRate, tokens, relativeUpdate }, positions }
     const what = Number.isFinite(loss) ? `the gradient norm of step ${step + 1} is ${norm}` : `the loss of step ${step + 1} is ${loss}`
-    return brokenOutcome(plan, positions, { kind: "non-finite", overflow: Number.isFinite(loss), what, members: group.flat() }, loss)
+    return brokenOutcome(plan, positions, { kind: "non-finite", what, members: group.flat() }, loss)
   }
   return {
     ...single,

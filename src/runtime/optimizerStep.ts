@@ -28,7 +28,7 @@ export const optimizerStep = async (plan: StepPlan, learner: Learner): Promise<S
   const gradNorm = (await store.gradNorm()) / lossScale
   if (!Number.isFinite(gradNorm)) {
     const what = `the gradient norm of step ${step + 1} is ${gradNorm}`
-    return brokenOutcome(plan, positions, { kind: "non-finite", overflow: true, what, members: group.flat() }, nll / targets)
+    return broken("non-finite", what, group.flat(), nll / targets)
   }
   const relativeUpdate = await store.update(plan.rates(learningRate), made + 1, clipFactor(gradNorm, plan.maxGradNorm) / lossScale)
   return { record: { loss: nll / targets, gradNorm, learningRate, tokens: targets, relativeUpdate }, positions }

@@ -28,8 +28,6 @@ export interface StepOutcome {
 /** Why nothing was changed, and the rows that are to blame. */
 export interface Broken {
   readonly kind: "non-finite" | "no-targets"
-  /** The loss is finite, its gradient is not. */
-  readonly overflow?: boolean
   readonly what: string
   readonly members: readonly number[]
 }

@@ -315,6 +315,17 @@ describe("a step that is not finite is skipped where asked", () => {
       ])
     })
 
+    test("a loss that overflows in the forward pass is skipped too: its gradients overflow with it", async () => {
+      const who = learner([])
+      const nan: Learner = {
+        ...who,
+        gradients: (members, scale, step) => (step === 2 ? Promise.resolve(NaN) : who.gradients(members, scale, step))
+      }
+      const { trained, events } = await run(nan, { scalesLoss: true, onNonFinite: "fail", loggingSteps: 1 })
+      expect(trained?.state).toMatchObject({ skipped: 1, skippedInRow: 0, alerts: [], lossScale: { scale: 2 ** 15 } })
+      expect(metric(events, "lossScale").slice(0, 4)).toEqual([2 ** 16, 2 ** 16, 2 ** 15, 2 ** 15])
+    })
+
     test("the scale changes no step, and a resumed run goes on with it", async () => {
       const plain = await run(learner([]))
       rmSync(folder, { recursive: true })
