@@ -1,6 +1,7 @@
 // What a backward pass computes again instead of keeping it from the forward pass: the values inside a layer, whose borders alone
 // are kept (gradient checkpointing, Chen et al. 2016), what is made of stored weights, such as the float32 form of a bfloat16 one, and
-// what one pass over values that are kept anyway gives, such as a norm's result.
+// what one pass over values that are kept anyway gives, such as a norm's result, and the weights of attention, which grow by the square of
+// the length (Dao et al. 2022 leave them out for the same reason).
 // The copies read the same inputs by the same ops, so the gradients have the same bits.
 import type { OpName } from "./op.ts"
 import type { Node, Value } from "./Value.ts"
@@ -13,7 +14,7 @@ export interface Recompute {
   readonly borders?: readonly Value[]
   /** Inputs that hold weights in a stored form: what is computed from them and constants alone is made again at each use. */
   readonly stored?: readonly Value[]
-  /** What elementwise ops and norms make of values that their own gradient rules read is computed again. */
+  /** What elementwise ops and norms make of values that their own gradient rules read is computed again, and what Softmax makes of products. */
   readonly cheap?: boolean
 }
 
@@ -41,6 +42,26 @@ const madeOf = (nodes: readonly Node[], stored: readonly Value[]): ReadonlySet<V
 /** Ops of one pass over their input, which their gradient rule reads too, or which is kept in another type. */
 const onePass: ReadonlySet<OpName> = new Set(["Cast", "Silu", "Gelu", "SimplifiedLayerNormalization", "LayerNormalization"])
 
+/** What lies between a matrix product, its result included, and the Softmax over it: scaled, masked and reshaped, but not read by other rules. */
+const attentionWeights = (nodes: readonly Node[]): ReadonlySet<Value> => {
+  const producers = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
+  const between: ReadonlySet<OpName> = new Set(["Add", "Reshape"])
+  const chain = (value: Value): readonly Value[] => {
+    const node = producers.get(value)
+    if (node?.op === "MatMul") return [value]
+    if (node === undefined || !between.has(node.op)) return []
+    const above = chain(node.inputs[0] as Value)
+    return above.length === 0 ? [] : [value, ...above]
+  }
+  const found = new Set<Value>()
+  for (const { op, inputs, outputs } of nodes) {
+    const [input, output] = [inputs[0] as Value, outputs[0] as Value]
+    const above = op === "Softmax" ? chain(input) : []
+    if (above.length > 0 || (op === "Reshape" && found.has(input))) for (const value of [...above, output]) found.add(value)
+  }
+  return found
+}
+
 /** `nodes` are those of the forward pass; copies are appended to their graph when they are first asked for. */
 export const replayOf = (nodes: readonly Node[], { borders = [], stored = [], cheap = false }: Recompute): Replay => {
   const producers = new Map(nodes.flatMap((node, index) => node.outputs.map((output) => [output, { node, index }] as const)))
@@ -54,10 +75,12 @@ export const replayOf = (nodes: readonly Node[], { borders = [], stored = [], ch
   const kept = new Set(borders)
   const bySegment = new Map<number, Map<Value, Value>>()
   const ofCheap = new Map<Value, Value>()
+  const attention = cheap ? attentionWeights(nodes) : new Set<Value>()
   const isCheap = (value: Value, { op, inputs, outputs }: Node): boolean =>
-    cheap &&
-    value === outputs[0] &&
-    (onePass.has(op) || (op === "Mul" && inputs.every((input) => producers.has(input) && input.shape.join() === value.shape.join())))
+    attention.has(value) ||
+    (cheap &&
+      value === outputs[0] &&
+      (onePass.has(op) || (op === "Mul" && inputs.every((input) => producers.has(input) && input.shape.join() === value.shape.join()))))
 
   const copyOf = (node: Node, value: Value, read: (input: Value) => Value, into: Map<Value, Value>): Value => {
     const outputs = value.graph.add(node.op, node.inputs.map(read), node.attributes as never)

@@ -8,7 +8,7 @@ import { add, cast, mul, tanh } from "#src/graph/ops/elementwise.ts"
 import { matMul } from "#src/graph/ops/matmul.ts"
 import { silu, softmax } from "#src/graph/ops/nn.ts"
 import { reduceSum } from "#src/graph/ops/reduce.ts"
-import { split } from "#src/graph/ops/shape.ts"
+import { reshape, split } from "#src/graph/ops/shape.ts"
 import { validate } from "#src/graph/validate.ts"
 import type { Value } from "#src/graph/Value.ts"
 import { random } from "./checkGrads.ts"
@@ -85,4 +85,33 @@ test("a stored weight's value does not live from the forward pass to the backwar
   const readersOf = (name: string): number => nodes.filter(({ inputs }) => inputs.includes(name)).length
   expect(casts.length).toBeGreaterThan(2)
   for (const { outputs } of casts) expect(readersOf(outputs[0]!)).toBe(1)
+})
+
+/** Attention of two heads with a mask: in training its weights are computed again. */
+const attention = (cheap: boolean) => {
+  const graph = new Graph()
+  const [q, k, v] = ["q", "k", "v"].map((name) => graph.input(name, "float32", [2, M, D])) as [Value, Value, Value]
+  const mask = graph.input("mask", "float32", [M, M])
+  const scores = reshape(matMul(q, k, { transB: true, alpha: 0.5 }), [1, 2, M, M])
+  const weights = softmax(add(scores, mask))
+  const mixed = matMul(reshape(weights, [2, M, M]), v)
+  const loss = reduceSum(mul(mixed, mixed))
+  graph.output("loss", loss)
+  gradients(loss, [q, k, v], { recompute: { cheap } }).forEach((g, i) => graph.output(`g${i}`, g))
+  expect(validate(graph)).toEqual([])
+  return graph
+}
+
+test("the weights of attention do not live from the forward pass to the backward pass", async () => {
+  const [plain, again] = [attention(false), attention(true)]
+  expect(await runGraph(again, feeds(again))).toEqual(await runGraph(plain, feeds(plain)))
+  const { nodes } = lower(again)
+  const made = nodes.filter(({ opType }) => opType === "Softmax").map(({ outputs }) => outputs[0]!)
+  expect(made).toHaveLength(2)
+  // The first ones go into the forward pass's product and nowhere else.
+  const readers = (name: string): readonly string[] =>
+    nodes
+      .filter(({ inputs }) => inputs.includes(name))
+      .flatMap(({ opType, outputs }) => (opType === "Reshape" ? readers(outputs[0]!) : [opType]))
+  expect(readers(made[0]!)).toHaveLength(1)
 })
