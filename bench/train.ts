@@ -1,7 +1,7 @@
 // Speed and memory of training steps, each case in a process of its own, beside the bare time of the step's own matrix products and,
 // where Python is given, beside transformers and PEFT in the same run. Prints Markdown:
 //   npm run bench:train -- [filter] [--rounds n] [--rows gsm8k/train.jsonl --tokenizer gpt2]
-//     [--python path/to/python --peers folder of hf_cpu.py and hf_real.py]
+//     [--python path/to/python --peers folder of hf_cpu.py and hf_real.py] [--device cuda] [--dtype bfloat16]
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -14,9 +14,11 @@ import type { Measured } from "./trainStep.ts"
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: Object.fromEntries(["rounds", "rows", "tokenizer", "python", "peers"].map((name) => [name, { type: "string" as const }]))
+  options: Object.fromEntries(
+    ["rounds", "rows", "tokenizer", "python", "peers", "device", "dtype"].map((name) => [name, { type: "string" as const }])
+  )
 })
-const { rows, tokenizer, python, peers } = values as Readonly<Record<string, string | undefined>>
+const { rows, tokenizer, python, peers, device = "cpu", dtype = "float32" } = values as Readonly<Record<string, string | undefined>>
 const rounds = Number(values["rounds"] ?? 1)
 
 /** The last line of a program's output, which is JSON. */
@@ -32,7 +34,7 @@ const own = (each: Case): Measured => {
   const real = each.rows === "real" ? [rows as string, tokenizer as string] : []
   return lastLine(
     process.execPath,
-    ["--conditions=source", "--no-warnings", worker, folder, each.name, ...real],
+    ["--conditions=source", "--no-warnings", worker, folder, each.name, device, dtype, ...real],
     stageEnvironment()
   ) as Measured
 }
@@ -41,18 +43,29 @@ interface Peer {
   readonly speed: number
   readonly peak: number
 }
-const peer = ({ rows: kind }: Case, [script, ...args]: NonNullable<Case["rival"]>): Peer => {
+const peer = ({ rows: kind, base, config }: Case, [script, ...args]: NonNullable<Case["rival"]>): Peer => {
+  if (device !== "cpu") {
+    const method = config.method?.type ?? "full"
+    const path = resolve(import.meta.dirname, "peft_cuda.py")
+    const said = lastLine(python as string, [path, base === "135m" ? "smol" : base, method, dtype], process.env) as Readonly<
+      Record<string, number>
+    >
+    return { speed: said["tok_s_median"] as number, peak: (said["rss_mb"] as number) * 2 ** 20 }
+  }
   const path = script === "peft_prefix.py" ? resolve(import.meta.dirname, script) : join(peers as string, script)
   const real = kind === "real" ? [rows as string, join(tokenizer as string, "tokenizer.json")] : []
   const said = lastLine(python as string, [path, ...real, ...args], process.env) as Readonly<Record<string, number>>
   return { speed: (said["rows_s"] ?? said["tok_s_median"]) as number, peak: (said["rss_mb"] as number) * 2 ** 20 }
 }
 
+/** On a GPU bitsandbytes would have to be there for qlora. */
+const hasPeer = ({ config }: Case): boolean => device === "cpu" || config.method?.type !== "qlora"
+
 const best = <A extends { readonly speed: number }>(tries: readonly A[]): A => tries.reduce((a, b) => (b.speed > a.speed ? b : a))
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(2)
 const speed = (value: number): string => (value < 100 ? value.toFixed(2) : value.toFixed(0))
 
-const beside = python !== undefined && peers !== undefined
+const beside = python !== undefined && (peers !== undefined || device !== "cpu")
 const chosen = cases.filter(({ name, rows: kind }) => name.includes(positionals[0] ?? "") && (kind !== "real" || (rows && tokenizer)))
 const columns = ["case", "speed", "step ms", "bare products ms", "step / bare", "peak GB"]
 const besides = ["transformers + PEFT", "peak GB", "speed ratio", "memory ratio"]
@@ -71,14 +84,18 @@ try {
     // Turn by turn, so that what else the machine does meets both.
     const turns = Array.from({ length: rounds }, () => ({
       ours: own(each),
-      theirs: beside && each.rival ? peer(each, each.rival) : undefined
+      theirs: beside && each.rival && hasPeer(each) ? peer(each, each.rival) : undefined
     }))
     const ours = best(turns.map((turn) => turn.ours))
     const cells = [
       `${speed(ours.speed)} ${ours.unit}`,
-      ours.stepMs.toFixed(0),
-      `${ours.bareMs.toFixed(0)} (${(ours.flops / ours.bareMs / 1e6).toFixed(0)} GFLOP/s)`,
-      (ours.stepMs / ours.bareMs).toFixed(2),
+      ours.stepMs.toFixed(device === "cpu" ? 0 : 1),
+      ...(ours.bare === undefined
+        ? ["", ""]
+        : [
+            `${ours.bare.ms.toFixed(0)} (${(ours.bare.flops / ours.bare.ms / 1e6).toFixed(0)} GFLOP/s)`,
+            (ours.stepMs / ours.bare.ms).toFixed(2)
+          ]),
       gigabytes(ours.peak)
     ]
     const others = turns.flatMap(({ theirs }) => theirs ?? [])

@@ -1,5 +1,6 @@
 // One case of bench/train.ts: prepares a training as the stage does, takes steps and runs their bare matrix products in turns, and
-// prints what it measured as a line of JSON:  trainStep.ts <folder> <case> [<rows.jsonl> <tokenizer's folder>]
+// prints what it measured as a line of JSON:  trainStep.ts <folder> <case> <device> <dtype> [<rows.jsonl> <tokenizer's folder>]
+import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Graph } from "#src/graph/Graph.ts"
@@ -10,11 +11,12 @@ import { concat, reshape, slice } from "#src/graph/ops/shape.ts"
 import { sizeOf } from "#src/graph/Type.ts"
 import type { Node } from "#src/graph/Value.ts"
 import { positionsOf, trainingShapes } from "#src/runtime/batchShapes.ts"
-import { optimizerStep } from "#src/runtime/optimizerStep.ts"
 import { tensorRates } from "#src/runtime/rates.ts"
 import { Session } from "#src/runtime/Session.ts"
+import { stepRuns } from "#src/runtime/stepRuns.ts"
 import { lossGraph } from "#src/runtime/TrainGraph.ts"
 import { loadTokenizer } from "#src/text/Tokenizer.ts"
+import { kindOf } from "#stages/device.ts"
 import { packLengthOf } from "#stages/train/preflight.ts"
 import { prepare } from "#stages/train/prepare.ts"
 import { type Case, cases } from "./trainCases.ts"
@@ -26,10 +28,9 @@ export interface Measured {
   readonly speed: number
   /** Medians. */
   readonly stepMs: number
-  readonly bareMs: number
-  /** Of a step's matrix products. */
-  readonly flops: number
-  /** Bytes of resident memory before the bare products' turn. */
+  /** Not on a GPU, where the products' operands would have to be sent there with each run. */
+  readonly bare?: { readonly ms: number; /** Of a step's matrix products. */ readonly flops: number }
+  /** Bytes of resident memory before the bare products' turn; on a GPU, what the process holds there. */
   readonly peak: number
 }
 
@@ -104,48 +105,71 @@ const measure = async (each: Case, folder: string, real: readonly string[]): Pro
 
   let made = 0
   const rates = tensorRates(config, learner.store.trainables)
-  const step = async (): Promise<{ readonly positions: number; readonly rows: number }> => {
-    const group = order.group(made % order.totalSteps)
-    const plan = { ...config, step: made, group, made: made++, learningRate: 1e-4, rates, lossScale: 1 }
-    const { positions, broken } = await optimizerStep(plan, learner)
-    if (broken !== undefined) throw new Error(broken.what)
-    return { positions, rows: group.flat().length }
+  const planOf = (step: number) => ({
+    ...config,
+    step,
+    group: order.group(step % order.totalSteps),
+    made: step,
+    learningRate: 1e-4,
+    rates,
+    lossScale: 1
+  })
+  const runs = stepRuns(learner, planOf, () => false)
+  // Where several steps are one run, that many are timed together.
+  const together = learner.steps?.most ?? 1
+  const read = { positions: 0, rows: 0, steps: 0 }
+  const stepped = async (): Promise<void> => {
+    for (let i = 0; i < together; i++) {
+      const { positions, broken } = await runs.next(made, made)
+      if (broken !== undefined) throw new Error(broken.what)
+      read.positions += positions
+      read.rows += planOf(made).group.flat().length
+      read.steps++
+      made++
+    }
   }
-  for (let i = 0; i < 3; i++) await step()
-  const peak = 1024 * process.resourceUsage().maxRSS
+  for (let i = 0; i < 3; i++) await stepped()
+  const onCpu = kindOf(config.device) === "cpu"
+  const peak = onCpu ? 1024 * process.resourceUsage().maxRSS : gpuMemory()
 
   const packLength = config.packing ? packLengthOf(config, part.ids, learner.sizes) : undefined
   const [only, ...others] = trainingShapes(learner.sizes, order, packLength, positionsOf(model, tuned.tuning))
   if (only === undefined || others.length > 0) throw new Error("the bare products are those of one shape")
-  const bare = await bareProducts(lossGraph(model, tuned, batch, only, { training: true, packed: config.packing }).graph)
+  const bare = onCpu
+    ? await bareProducts(lossGraph(model, tuned, batch, only, { training: true, packed: config.packing }).graph)
+    : undefined
   const [steps, bares]: [number[], number[]] = [[], []]
-  const read = { positions: 0, rows: 0 }
+  Object.assign(read, { positions: 0, rows: 0, steps: 0 })
   for (let turn = 0; turn < each.turns; turn++) {
     // The first of a block finds the caches and the threads of the other side.
-    await step()
-    for (let i = 0; i < each.steps; i++) {
-      steps.push(
-        await timed(async () => {
-          const done = await step()
-          read.positions += done.positions
-          read.rows += done.rows
-        })
-      )
-    }
+    const before = { ...read }
+    await stepped()
+    Object.assign(read, before)
+    for (let i = 0; i < each.steps; i++) steps.push((await timed(stepped)) / together)
+    if (bare === undefined) continue
     await bare.run()
     for (let i = 0; i < each.steps; i++) bares.push(await timed(bare.run))
   }
-  const seconds = steps.reduce((sum, ms) => sum + ms, 0) / 1000
-  const [stepMs, bareMs] = [median(steps), median(bares)]
+  const stepMs = median(steps)
+  const seconds = (steps.reduce((sum, ms) => sum + ms, 0) * together) / 1000
   const speed =
     each.rows === "real"
       ? { unit: "rows/s", speed: read.rows / seconds }
-      : { unit: "tokens/s", speed: (read.positions / steps.length / stepMs) * 1000 }
-  return { ...speed, stepMs, bareMs, flops: bare.flops, peak }
+      : { unit: "tokens/s", speed: (read.positions / read.steps / stepMs) * 1000 }
+  return { ...speed, stepMs, ...(bare === undefined ? {} : { bare: { ms: median(bares), flops: bare.flops } }), peak }
 }
 
-const [folder, name, ...real] = process.argv.slice(2) as [string, string, ...string[]]
+/** Bytes that this process holds on the GPU. */
+const gpuMemory = (): number => {
+  const query = ["--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
+  const lines = execFileSync("nvidia-smi", query, { encoding: "utf8" }).trim().split("\n")
+  const own = lines.map((line) => line.split(", ").map(Number)).find(([pid]) => pid === process.pid)
+  return (own?.[1] ?? Number.NaN) * 2 ** 20
+}
+
+const [folder, name, device, dtype, ...real] = process.argv.slice(2) as [string, string, string, string, ...string[]]
 const found = cases.find((each) => each.name === name)
 if (found === undefined) throw new Error(`no case ${name}; there are ${cases.map((each) => each.name).join(", ")}`)
-console.log(JSON.stringify(await measure(found, folder, real)))
+const config = { ...found.config, device, dtype } as Case["config"]
+console.log(JSON.stringify(await measure({ ...found, config }, folder, real)))
 process.exit()

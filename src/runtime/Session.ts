@@ -107,6 +107,8 @@ export class Session {
    * pattern, because its block comes on top of the arena.
    */
   static async create(model: Uint8Array, options: SessionOptions): Promise<Session> {
+    // float32 is to mean float32: the provider lets products round their operands to the 10 bits of TF32. cuBLAS reads this when it is loaded.
+    if (options.device === "cuda") process.env["NVIDIA_TF32_OVERRIDE"] = "0"
     try {
       const session = await InferenceSession.create(model, {
         executionProviders: [provider(options)],

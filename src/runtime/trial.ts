@@ -5,9 +5,7 @@ import type { Target } from "#src/graph/onnx/Lowering.ts"
 import { optimizerDefaults } from "#src/graph/optimizer.ts"
 import { modelOf } from "#src/models/families.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
-import { graphLearner } from "./GraphLearner.ts"
-import { loopLearner } from "./loopLearner.ts"
-import { ResidentStore } from "./ResidentStore.ts"
+import { deviceLearner } from "./deviceLearner.ts"
 import { stepRuns } from "./stepRuns.ts"
 import { tune, tuningOf } from "./Tuning.ts"
 
@@ -36,12 +34,8 @@ const losses = async (device: Target): Promise<readonly number[]> => {
   const order = trainingOrder({ rows: 2, batchSize: 2, gradientAccumulationSteps: 1, epochs: 2, seed: 1 })
   const rates = () => () => ({ learningRate: 1e-2, weightDecay: 0 })
   const common = { ...tuned, device, model, batchSize: 2, threads: 1, rows, order, seed: 1 }
-  const learner =
-    device === "webgpu"
-      ? graphLearner({ ...common, store: new ResidentStore(tuned.store, { device, threads: 1, accumulates: false, optimizer }) })
-      : device === "cuda"
-        ? loopLearner({ ...common, optimizer, maxGradNorm: 1, l2ToBase: 0, scalesLoss: false, rates, stepsPerRun: 2 })
-        : graphLearner(common)
+  const looped = { maxGradNorm: 1, l2ToBase: 0, scalesLoss: false, rates, stepsPerRun: 2 }
+  const learner = deviceLearner({ ...common, ...looped, optimizer, accumulates: false })
   try {
     await learner.store.toDevice()
     const planOf = (step: number) => ({

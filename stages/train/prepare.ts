@@ -7,11 +7,9 @@ import { initialWeights } from "#src/models/initialWeights.ts"
 import { loadConfig, loadModel } from "#src/models/load.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
 import { requireDevice } from "#src/runtime/Device.ts"
-import { graphLearner } from "#src/runtime/GraphLearner.ts"
+import { deviceLearner } from "#src/runtime/deviceLearner.ts"
 import { heldAs } from "#src/runtime/halves.ts"
-import { loopLearner } from "#src/runtime/loopLearner.ts"
 import { tensorRates } from "#src/runtime/rates.ts"
-import { ResidentStore } from "#src/runtime/ResidentStore.ts"
 import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
 import { baseOf, seedOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { readTokens } from "#src/store/tokens.ts"
@@ -107,12 +105,18 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
   }
   const { maxGradNorm, l2ToBase, stepsPerRun } = config
   const rates = tensorRates(config, tuned.store.trainables)
-  const learner =
-    device === "webgpu"
-      ? graphLearner({ ...common, store: new ResidentStore(tuned.store, { device, threads, accumulates, optimizer }) })
-      : device === "cuda" && workersOf(config) === 1
-        ? loopLearner({ ...common, optimizer, maxGradNorm, l2ToBase, scalesLoss: scalesLoss(config), rates, stepsPerRun })
-        : graphLearner(common)
+  const shared = workersOf(config) > 1
+  const learner = deviceLearner({
+    ...common,
+    optimizer,
+    maxGradNorm,
+    l2ToBase,
+    scalesLoss: scalesLoss(config),
+    rates,
+    stepsPerRun,
+    accumulates,
+    shared
+  })
   return { model, under, tuned, table, part, order, learner, parameters }
 }
 

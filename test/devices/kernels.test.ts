@@ -1,13 +1,15 @@
-// The table of WebGPU's kernels against the provider itself. Other methods: test/soak/webgpuOptions.test.ts.
+// The tables of kernels against the providers themselves. Other methods: test/soak/gpuOptions.test.ts.
 import { expect, test } from "vitest"
 import { Graph } from "#src/graph/Graph.ts"
 import { identity } from "#src/graph/ops/elementwise.ts"
 import { openSession } from "#src/runtime/openSession.ts"
 import { misplaced } from "./misplaced.ts"
-import { hasWebgpu } from "./webgpu.ts"
+import { onEachGpu } from "./gpus.ts"
 
-test.skipIf(!hasWebgpu)("WebGPU runs what the table says", async () => {
-  expect(await misplaced("mistral", "full")).toEqual([])
+onEachGpu((device) => {
+  test("runs what the table says", async () => {
+    expect(await misplaced("mistral", "full", device)).toEqual([])
+  })
 })
 
 test("a graph with a node that the device has no kernel for is refused by its name", async () => {

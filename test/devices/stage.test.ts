@@ -1,5 +1,5 @@
-// The option `device` of the train stage: what enters the key, what is refused before any weight is read, and a training on WebGPU in the
-// stage's own process.
+// The option `device` of the train stage: what enters the key, what is refused before any weight is read, and a training on each GPU in
+// the stage's own process.
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
@@ -8,7 +8,7 @@ import { deviceIdOf, kindOf } from "#stages/device.ts"
 import { trainKind } from "#stages/train/stage.ts"
 import { makeWorkspace, runChild, runHere, taskIn } from "../train/workspace.ts"
 import { workersOf } from "#stages/train/share.ts"
-import { hasWebgpu } from "./webgpu.ts"
+import { hasCuda, onEachGpu } from "./gpus.ts"
 
 const workspace = await makeWorkspace()
 afterAll(workspace.clear)
@@ -26,7 +26,7 @@ test.each(["gpu", "cuda:x", "cuda:-1"])("%s is no device", (device) => {
   expect(() => taskIn(workspace, "none", { device } as never)).toThrow(/device/)
 })
 
-test("cuda is refused before any weight is read, by the names of what is missing", async () => {
+test.skipIf(hasCuda)("cuda is refused before any weight is read, by the names of what is missing", async () => {
   const { missing } = await findDevice("cuda")
   const broken = await makeWorkspace()
   writeFileSync(join(broken.folder, "base", "model.safetensors"), "no weights")
@@ -74,14 +74,16 @@ test("workers belong to the CPU", async () => {
   await expect(runHere(task)).rejects.toMatchObject({ _tag: "DefinitionError", where: "train.workers" })
 })
 
-test.skipIf(!hasWebgpu)("the stage trains on webgpu, and its figures are the CPU's", async () => {
-  const options = { maxSteps: 2, batchSize: 4, method: { type: "lora", r: 2 } } as const
-  const gpu = await runChild(taskIn(workspace, "gpu", { ...options, device: "webgpu" }))
-  const cpu = await runHere(taskIn(workspace, "cpu", options))
-  if (gpu.last?.type !== "done") throw new Error(JSON.stringify(gpu.last))
-  const { metrics } = gpu.last.result
-  for (const name of ["trainLoss", "validationLoss"]) {
-    expect(Math.abs((metrics?.[name] as number) - (cpu.metrics?.[name] as number))).toBeLessThan(2e-5)
-  }
-  rmSync(join(workspace.folder, "gpu"), { recursive: true })
+onEachGpu((device) => {
+  test("the stage trains, and its figures are the CPU's", async () => {
+    const options = { maxSteps: 2, batchSize: 4, method: { type: "lora", r: 2 } } as const
+    const gpu = await runChild(taskIn(workspace, device, { ...options, device }))
+    const cpu = await runHere(taskIn(workspace, `cpu beside ${device}`, options))
+    if (gpu.last?.type !== "done") throw new Error(JSON.stringify(gpu.last))
+    const { metrics } = gpu.last.result
+    for (const name of ["trainLoss", "validationLoss"]) {
+      expect(Math.abs((metrics?.[name] as number) - (cpu.metrics?.[name] as number))).toBeLessThan(2e-5)
+    }
+    rmSync(join(workspace.folder, device), { recursive: true })
+  })
 })

@@ -5,18 +5,19 @@ import { join } from "node:path"
 import { afterAll, expect } from "vitest"
 import type { Method } from "#src/adapters/options.ts"
 import { trainingOrder } from "#src/batching/order.ts"
+import type { Target } from "#src/graph/onnx/Lowering.ts"
 import { type Optimizer, optimizerDefaults } from "#src/graph/optimizer.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
-import { graphLearner } from "#src/runtime/GraphLearner.ts"
+import { deviceLearner } from "#src/runtime/deviceLearner.ts"
 import { loopLearner } from "#src/runtime/loopLearner.ts"
 import { tensorRates } from "#src/runtime/rates.ts"
 import { noRegularization } from "#src/runtime/regularize.ts"
-import { ResidentStore } from "#src/runtime/ResidentStore.ts"
 import { runTraining, type TrainerOptions } from "#src/runtime/Trainer.ts"
 import { baseOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { driftOf } from "../train/parity.ts"
 import { tokensTable } from "../train/workspace.ts"
 import { ownModel } from "./cases.ts"
+import type { Gpu } from "./gpus.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "anneal-devices-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -38,8 +39,8 @@ const adamw: Optimizer = { ...optimizerDefaults.adamw, epsilon: 1e-6 }
 export interface Run {
   readonly family: string
   readonly method: Method
-  readonly device: "cpu" | "webgpu"
-  /** On the CPU: so many steps in one run, as devices without a memory of their own make them. */
+  readonly device: Target
+  /** So many steps in one run; on the CPU, where it is given, as CUDA makes them. Default on CUDA: 4. */
   readonly stepsPerRun?: number
   readonly steps?: number
   readonly accumulation?: number
@@ -81,15 +82,12 @@ export const train = async ({
     anchored: l2ToBase > 0,
     seed: 1,
     optimizer,
-    mapped: device === "cpu"
+    mapped: device !== "webgpu"
   })
   const before = tuned.store.trainables.map(({ p }) => p.slice())
-  const resident =
-    device === "cpu" ? undefined : new ResidentStore(tuned.store, { device, threads: 1, accumulates: accumulation > 1, optimizer })
   const trainer = { ...options, l2ToBase, scalesLoss: products === "float16" }
   const common = {
     ...tuned,
-    store: resident ?? tuned.store,
     device,
     ...(products === undefined ? {} : { products }),
     model,
@@ -101,8 +99,9 @@ export const train = async ({
     seed: 0,
     regularization: dropout ? { ...noRegularization, residualDropout: 0.2 } : noRegularization
   }
-  const looped = { ...trainer, store: tuned.store, optimizer, rates: tensorRates(trainer, tuned.store.trainables) }
-  const learner = stepsPerRun === undefined ? graphLearner(common) : loopLearner({ ...common, ...looped, stepsPerRun })
+  const rates = tensorRates(trainer, tuned.store.trainables)
+  const looped = { ...common, ...trainer, optimizer, rates, stepsPerRun: stepsPerRun ?? 4, accumulates: accumulation > 1 }
+  const learner = device === "cpu" && stepsPerRun !== undefined ? loopLearner(looped) : deviceLearner(looped)
   const values: { readonly loss: number; readonly gradNorm: number }[] = []
   const validations: number[] = []
   try {
@@ -123,9 +122,9 @@ export const train = async ({
   return { values, validations, before, after: tuned.store.trainables.map(({ p, state }) => ({ p, state: state.map(({ data }) => data) })) }
 }
 
-/** Over a run on WebGPU and one on the CPU. */
-export const compare = async (run: Omit<Run, "device">): Promise<void> => {
-  const [cpu, gpu] = [await train({ ...run, device: "cpu" }), await train({ ...run, device: "webgpu" })]
+/** Over a run on a GPU and one on the CPU. */
+export const compare = async (device: Gpu, run: Omit<Run, "device">): Promise<void> => {
+  const [cpu, gpu] = [await train({ ...run, device: "cpu" }), await train({ ...run, device })]
   expect(gpu.values.length).toBe(run.steps ?? 6)
   for (const [i, { loss, gradNorm }] of cpu.values.entries()) {
     expect(Math.abs(gpu.values[i]!.loss - loss)).toBeLessThan(2e-5)

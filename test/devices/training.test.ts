@@ -1,13 +1,13 @@
-// Training on WebGPU, whose state stays on the device: stopped and resumed. Its figures against the CPU's: stage.test.ts, and for every method of
-// every family and options besides, test/soak/webgpu*.test.ts (npm run soak): compiling the shaders in software takes seconds a graph.
-import { describe, expect, test } from "vitest"
+// Training on a GPU, stopped and resumed. Its figures against the CPU's: stage.test.ts, and for every method of every family and options besides,
+// test/soak/gpu*.test.ts (npm run soak): compiling WebGPU's shaders in software takes seconds a graph.
+import { expect, test } from "vitest"
 import { methods } from "./cases.ts"
 import { train } from "./train.ts"
-import { hasWebgpu } from "./webgpu.ts"
+import { onEachGpu } from "./gpus.ts"
 
-describe.skipIf(!hasWebgpu)("WebGPU", () => {
+onEachGpu((device) => {
   test("a run that is stopped goes on from its checkpoint", async () => {
-    const run = { family: "tied", method: methods["ia3"]!, device: "webgpu", steps: 4 } as const
+    const run = { family: "tied", method: methods["ia3"]!, device, stepsPerRun: 2, steps: 4 } as const
     const whole = await train(run)
     const first = await train({ ...run, name: "stopped", stopAt: 2 })
     const rest = await train({ ...run, name: "stopped" })

@@ -4,6 +4,7 @@ import type { TypedArray } from "#src/graph/Type.ts"
 import type { Built, Cache, Model, Weights } from "#src/models/Model.ts"
 import { openSession } from "#src/runtime/openSession.ts"
 import type { Session } from "#src/runtime/Session.ts"
+import { device } from "../device.ts"
 
 const hidden = -3.4028234663852886e38
 
@@ -58,10 +59,10 @@ export const greedy = async (model: Model, weights: Weights, prompt: readonly nu
     }
     ids.push(argmax(out["logits"]!))
   }
-  const first = await openSession(stepGraph(model, prompt.length, 0), { threads: 1 })
+  const first = await openSession(stepGraph(model, prompt.length, 0), { threads: 1, device })
   await step(first, prompt, 0, {})
   await first.release()
-  const next = await openSession(stepGraph(model, 1, room), { threads: 1 })
+  const next = await openSession(stepGraph(model, 1, room), { threads: 1, device })
   while (ids.length < count) {
     const start = prompt.length + ids.length - 1
     const mask = Float32Array.from({ length: room + 1 }, (_, place) => (place < start || place === room ? 0 : hidden))

@@ -4,14 +4,17 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { Method } from "#src/adapters/options.ts"
+import { optimizerDefaults } from "#src/graph/optimizer.ts"
 import { type AdapterConfig, parseAdapterConfig } from "#src/formats/adapterConfig.ts"
 import { openTensorFile, readTensor } from "#src/models/weights.ts"
 import { loadModel } from "#src/models/load.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
-import { graphLearner } from "#src/runtime/GraphLearner.ts"
+import { deviceLearner } from "#src/runtime/deviceLearner.ts"
+import { tensorRates } from "#src/runtime/rates.ts"
 import { runTraining, type TrainerOptions } from "#src/runtime/Trainer.ts"
 import { type Tuned, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { ia3Method, loraMethod, prefixMethod, promptTuningMethod } from "../adapters/method.ts"
+import { device } from "../device.ts"
 import { casesOf, isKnown } from "../parity/cases.ts"
 import { driftOf, hasParity, json, parity, type ReferenceBatch, type ReferenceRow, shared, tensorsOf, toRows, toRun } from "./parity.ts"
 
@@ -48,7 +51,9 @@ const train = async (run: Run) => {
   const { model, weights } = await loadModel(run.base)
   const { rows, order } = toRun(run.steps, run.stepsPerEpoch)
   const accumulates = run.steps.some((batches) => batches.length > 1)
-  const tuned: Tuned = tune(tuningOf(model, run.method, run.options.learningRate), weights, { accumulates, seed: 0 })
+  const optimizer = optimizerDefaults.adamw
+  const mapped = device !== "webgpu"
+  const tuned: Tuned = tune(tuningOf(model, run.method, run.options.learningRate), weights, { accumulates, seed: 0, optimizer, mapped })
   if (run.start !== undefined) {
     const start = openTensorFile(run.start)
     for (const { name, p } of tuned.store.trainables) {
@@ -60,7 +65,10 @@ const train = async (run: Run) => {
   const before = tuned.store.trainables.map(({ p }) => p.slice())
   const batchSize = Math.max(...run.steps.flat().map((batch) => batch.input_ids.length))
   const validation = run.validation && toRows(run.validation)
-  const learner = graphLearner({ ...tuned, model, batchSize, threads: 1, rows, order, seed: 0, ...(validation && { validation }) })
+  const rates = tensorRates(run.options, tuned.store.trainables)
+  const looped = { optimizer, maxGradNorm: run.options.maxGradNorm, l2ToBase: 0, scalesLoss: false, rates, stepsPerRun: 4, accumulates }
+  const common = { ...tuned, device, model, batchSize, threads: 1, rows, order, seed: 0 }
+  const learner = deviceLearner({ ...common, ...looped, ...(validation && { validation }) })
   const values: Record<string, number | null>[] = []
   const { state } = await runTraining(run.options, order, learner, {
     checkpoints: new Checkpoints(mkdtempSync(join(folder, "run-")), () => undefined),
