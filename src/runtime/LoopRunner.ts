@@ -6,13 +6,15 @@ import { lower } from "#src/graph/onnx/lower.ts"
 import { type Optimizer, stateOf } from "#src/graph/optimizer.ts"
 import { sizeOf } from "#src/graph/Type.ts"
 import type { RunnerOptions } from "./BatchRunner.ts"
+import { type Block, blocksOf } from "./blocks.ts"
+import { anchorsOf, fillBlocks, type HeldState, spreadBlock, statesOf, stepsFor } from "./heldBlocks.ts"
 import { openModel } from "./openSession.ts"
 import { type StepPlan, sumOver } from "./step.ts"
 import type { ParamStore } from "./ParamStore.ts"
 import { RandomArrays, type RandomOptions } from "./RandomArrays.ts"
 import type { RandomInput, Regularization } from "./regularize.ts"
 import type { Feeds, Session } from "./Session.ts"
-import { factorName, factorNames, factorsOf, stateName, wholeStepGraph } from "./stateGraphs.ts"
+import { factorName, factorNames, factorsOf, wholeStepGraph } from "./stateGraphs.ts"
 import { loopNames, stepLoop } from "./stepLoop.ts"
 import { lossGraph } from "./TrainGraph.ts"
 import { names } from "./trainNames.ts"
@@ -34,8 +36,8 @@ export interface LoopOptions extends Omit<RunnerOptions, "store">, RandomOptions
   readonly gradientCheckpointing: boolean
   /** Micro-batches of a step at most. */
   readonly micros: number
-  /** Steps of a run at most. */
-  readonly stepsPerRun: number
+  /** Steps of a run at most. Default: `stepsFor` the store. */
+  readonly stepsPerRun?: number | undefined
 }
 
 /** Of one step. */
@@ -58,6 +60,7 @@ export class LoopRunner {
   readonly #batches: readonly Batch[]
   readonly #feeds: Feeds
   readonly #groupOf: readonly number[]
+  readonly #states: readonly HeldState[]
 
   private constructor(session: Session, o: LoopOptions, shape: BatchShape, made: Made) {
     this.#session = session
@@ -88,23 +91,18 @@ export class LoopRunner {
     }))
     const stacks = made.random.map((input) => new Float32Array(count * sizeOf(input.shape)))
     this.#random = { arrays: new RandomArrays(o, made.random), inputs: made.random, stacks }
-    const anchors = o.store.initial()
+    this.#states = statesOf(o.store, made.blocks)
     this.#feeds = {
       ...Object.fromEntries(made.batch.map((name) => [loopNames.all(name), batchArray(all, name) ?? stacks[indexOf(made.random, name)]!])),
       ...Object.fromEntries(made.perStep.map((name) => [loopNames.all(name), new Float32Array(made.steps)])),
       [loopNames.steps]: new BigInt64Array(1),
       ...(o.micros > 1 ? { [loopNames.all(loopNames.micros)]: new BigInt64Array(made.steps) } : {}),
-      ...Object.fromEntries(
-        o.store.trainables.flatMap(({ name, p, state }) => [
-          [stateName("p", name), p] as const,
-          ...state.map(({ key, data }) => [stateName(key, name), data] as const)
-        ])
-      ),
+      ...Object.fromEntries(this.#states.map(({ name, all }) => [name, all])),
       ...(o.l2ToBase === 0
         ? {}
         : {
             lambda: Float32Array.of(o.l2ToBase),
-            ...Object.fromEntries(o.store.trainables.map(({ name }, i) => [stateName("p0", name), anchors![i]!]))
+            ...Object.fromEntries(anchorsOf(o.store, made.blocks))
           }),
       ...(o.frozenFeeds as Feeds)
     }
@@ -121,14 +119,17 @@ export class LoopRunner {
     const { trainables } = o.store
     const { groups, groupOf } = groupsOf(trainables.map(o.rates(1)))
     const anchored = o.l2ToBase > 0
-    const tensors = trainables.map(({ name, shape }, i) => ({ name, shape, group: groupOf[i] as number }))
+    const blocks = blocksOf(
+      o.optimizer,
+      trainables.map(({ name, shape }, i) => ({ name, shape, group: groupOf[i] as number }))
+    )
     const batch = [
       ...[names.ids, names.positions, names.targets, names.weights],
       ...(o.packLength === undefined ? [] : [names.within, names.segments]),
       ...inputs.map(({ name }) => name)
     ]
     const fed = inputs.reduce((sum, input) => sum + 4 * sizeOf(input.shape), 24 * (o.batchSize * shape.length + shape.targets))
-    const steps = Math.max(1, Math.min(o.stepsPerRun, Math.floor(mostFed / (o.micros * fed))))
+    const steps = Math.max(1, Math.min(o.stepsPerRun ?? stepsFor(o.store), Math.floor(mostFed / (o.micros * fed))))
     const perStep = [
       names.scale,
       ...(o.scalesLoss ? ["unscale"] : []),
@@ -137,23 +138,23 @@ export class LoopRunner {
     const model = stepLoop({
       micro: lower(graph, o.device),
       update: lower(
-        wholeStepGraph({ optimizer: o.optimizer, maxGradNorm: o.maxGradNorm, anchored, scaled: o.scalesLoss }, tensors),
+        wholeStepGraph({ optimizer: o.optimizer, maxGradNorm: o.maxGradNorm, anchored, scaled: o.scalesLoss }, blocks),
         o.device
       ),
-      tensors: tensors.map(({ name }) => name),
-      kinds: (tensor) => ["p", ...stateOf(o.optimizer, tensors.find(({ name }) => name === tensor)!.shape).map(({ key }) => key)],
+      blocks,
+      kinds: (block) => ["p", ...stateOf(o.optimizer, blocks.find(({ name }) => name === block)!.shape).map(({ key }) => key)],
       batch,
       perStep,
       steps,
       micros: o.micros
     })
     const session = await openModel(model, { ...o, folder: graph.folder })
-    return new LoopRunner(session, o, shape, { random: inputs, batch, perStep, steps, groupOf })
+    return new LoopRunner(session, o, shape, { random: inputs, batch, perStep, steps, groupOf, blocks })
   }
 
   /** Makes these steps, at most `steps`, and leaves weights and state in the store. Behind a step that is not finite none changes anything. */
   async run(plans: readonly StepPlan[]): Promise<readonly LoopFigures[]> {
-    const { store, micros, sizes, scalesLoss } = this.#options
+    const { micros, sizes, scalesLoss } = this.#options
     const scalars = (name: string): Float32Array => this.#feeds[loopNames.all(name)] as Float32Array
     ;(this.#feeds[loopNames.steps] as BigInt64Array)[0] = BigInt(plans.length)
     plans.forEach((plan, at) => {
@@ -163,15 +164,10 @@ export class LoopRunner {
       if (scalesLoss) scalars("unscale")[at] = 1 / plan.lossScale
       for (const [name, value] of this.#factors(plan)) scalars(name)[at] = value
     })
-    const states = store.trainables.flatMap(({ name, p, state }) => [
-      { from: loopNames.last(stateName("p", name)), into: p },
-      ...state.map(({ key, data }) => ({ from: loopNames.last(stateName(key, name)), into: data }))
-    ])
-    const found = (await this.#session.run(this.#feeds, [...states.map(({ from }) => from), ...loopNames.figures])) as Record<
-      string,
-      Float32Array
-    >
-    for (const { from, into } of states) into.set(found[from]!)
+    fillBlocks(this.#states)
+    const results = this.#states.map(({ name }) => loopNames.last(name))
+    const found = (await this.#session.run(this.#feeds, [...results, ...loopNames.figures])) as Record<string, Float32Array>
+    for (const state of this.#states) spreadBlock(state, found[loopNames.last(state.name)]!)
     return plans.map((_, at) => {
       const [nll, norm, change, size] = loopNames.figures.map((name) => found[name]![at] as number) as [number, number, number, number]
       return { nll, norm, relativeUpdate: size === 0 ? Number(change > 0) : Math.sqrt(change / size) }
@@ -213,6 +209,7 @@ interface Made {
   readonly steps: number
   /** Of each trained tensor. */
   readonly groupOf: readonly number[]
+  readonly blocks: readonly Block[]
 }
 
 const indexOf = (inputs: readonly RandomInput[], name: string): number => inputs.findIndex((input) => input.name === name)

@@ -4,6 +4,7 @@ import type { Graph } from "#src/graph/Graph.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
 import type { Optimizer } from "#src/graph/optimizer.ts"
 import type { Shape } from "#src/graph/Type.ts"
+import { blockValues } from "./blocks.ts"
 import { DeviceCopies } from "./DeviceCopies.ts"
 import { openSession } from "./openSession.ts"
 import type { ParamStore, Trainable } from "./ParamStore.ts"
@@ -23,9 +24,6 @@ interface Slot {
   readonly trainable: Trainable
   readonly held: Held
 }
-
-/** Values that one update graph makes anew while it still holds the old ones: 256 MB each of weights and moments. */
-const blockValues = 2 ** 26
 
 export interface ResidentOptions {
   readonly device: Target

@@ -121,6 +121,8 @@ export class Session {
         logSeverityLevel: 4,
         extra: {
           "session.disable_prepacking": "1",
+          // Weights get memory of their own size there, not a share of what the arena doubles.
+          ...(options.device === "cuda" ? { "session.use_device_allocator_for_initializers": "1" } : {}),
           ...(options.folder === undefined ? {} : { "session.model_external_initializers_file_folder_path": options.folder })
         },
         ...(options.resident === undefined

@@ -36,8 +36,8 @@ export const trainingShapes = (sizes: RowSizes, order: Order, packLength: number
 }
 
 /** The same where all micro-batches of a step have one shape: what each step needs. */
-export const stepShapes = (needs: readonly BatchShape[], positions: number): readonly BatchShape[] =>
-  chooseShapes(needs, positions, most.training)
+export const stepShapes = (needs: readonly BatchShape[], positions: number, limit: number = most.training): readonly BatchShape[] =>
+  chooseShapes(needs, positions, limit)
 
 export interface ValidationBatches {
   readonly batches: readonly (readonly number[])[]

@@ -4,6 +4,7 @@ import { type BatchShape, shapeOf } from "#src/batching/shapes.ts"
 import { placesOf, positionsOf, stepShapes } from "./batchShapes.ts"
 import { DeviceCopies } from "./DeviceCopies.ts"
 import { type GraphLearner, graphLearner, type LearnerOptions } from "./GraphLearner.ts"
+import { stateBytes, stepsFor } from "./heldBlocks.ts"
 import { type LoopFigures, type LoopOptions, LoopRunner } from "./LoopRunner.ts"
 import { optimizerStep } from "./optimizerStep.ts"
 import { brokenOutcome, type StepOutcome, type StepPlan, sumOver } from "./step.ts"
@@ -12,6 +13,9 @@ import { noRegularization } from "./regularize.ts"
 
 export type LoopLearnerOptions = LearnerOptions &
   Pick<LoopOptions, "store" | "optimizer" | "maxGradNorm" | "l2ToBase" | "scalesLoss" | "rates" | "stepsPerRun">
+
+/** Bytes of weights and state beyond which they cost more on their way than padding does: a run ends where the next step has another shape. */
+const mostSent = 2 ** 26
 
 export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
   const { order, packLength, regularization = noRegularization, gradientCheckpointing = false } = options
@@ -26,7 +30,8 @@ export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
     const most = (of: keyof BatchShape): number => needs.reduce((largest, each) => Math.max(largest, each[of]), 0)
     return { length: most("length"), targets: most("targets") }
   }
-  const shapes = stepShapes(groups.map(needsOf), positionsOf(options.model, options.tuning))
+  const positions = positionsOf(options.model, options.tuning)
+  const shapes = stepShapes(groups.map(needsOf), positions, stateBytes(options.store) > mostSent ? 1 : undefined)
   const runners = new Map<BatchShape, Promise<LoopRunner>>()
   const create = async (shape: BatchShape): Promise<LoopRunner> => {
     const frozenFeeds = await copies.feeds(options.frozen)
@@ -62,7 +67,7 @@ export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
   }
   return {
     ...single,
-    steps: { most: options.stepsPerRun, run },
+    steps: { most: options.stepsPerRun ?? stepsFor(options.store), run },
     release: async () => {
       for (const runner of runners.values()) await (await runner).release()
       await copies.release()

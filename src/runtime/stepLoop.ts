@@ -2,18 +2,20 @@
 // A step sums the gradients of its micro-batches in an inner loop. Batches and the numbers of each step come stacked.
 import { entryOf, float32, int64s, loopNode, plainNode, renamed } from "#src/graph/onnx/loop.ts"
 import type { OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "#src/graph/onnx/Model.ts"
+import { type Shape, sizeOf } from "#src/graph/Type.ts"
+import { type Block, isJoined } from "./blocks.ts"
 import { stateName } from "./stateGraphs.ts"
 import { names } from "./trainNames.ts"
 
 export interface StepLoopParts {
   /** A micro-batch's loss and gradients (lossGraph). */
   readonly micro: OnnxModel
-  /** What follows them (optimizerGraph). */
+  /** What follows them (wholeStepGraph). */
   readonly update: OnnxModel
-  /** Trained tensors. */
-  readonly tensors: readonly string[]
-  /** What the optimizer keeps of each, by stateName's kinds; "p" is the weight. */
-  readonly kinds: (tensor: string) => readonly string[]
+  /** Trained tensors, as `update` has them. */
+  readonly blocks: readonly Block[]
+  /** What the optimizer keeps of each block, by stateName's kinds; "p" is the weight. */
+  readonly kinds: (block: string) => readonly string[]
   /** Inputs of `micro` that are other numbers in each micro-batch. */
   readonly batch: readonly string[]
   /** Scalar inputs of `micro` or `update` that are other numbers in each step. */
@@ -38,19 +40,47 @@ export const loopNames = {
   figures: ["nll", "norm", "change", "size"]
 } as const
 
-const zerosOf = (name: string, { shape }: OnnxValue): { readonly node: OnnxNode; readonly constant: OnnxTensor } => {
+const zerosOf = (name: string, shape: Shape): { readonly node: OnnxNode; readonly constant: OnnxTensor } => {
   const constant = int64s(`${name}/shape`, [shape.length], ...shape)
   return { constant, node: plainNode("ConstantOfShape", [constant.name], name) }
 }
 
+/** The nodes that take a block's weights apart for the step, and that put the gradients of its tensors side by side. */
+const jointOf = ({ name, tensors }: Block, inStep: (name: string) => string, gradient: (name: string) => string) => {
+  const sizes = int64s(`${name}/sizes`, [tensors.length], ...tensors.map(({ shape }) => sizeOf(shape)))
+  const flat = int64s(`${name}/flat`, [1], -1)
+  const shapes = tensors.map((tensor) => int64s(`${tensor.name}/shape`, [tensor.shape.length], ...tensor.shape))
+  const part = (tensor: string): string => inStep(`part/${tensor}`)
+  const row = (tensor: string): string => `micro/beside/${tensor}`
+  const axis = { axis: { kind: "int", value: 0 } } as const
+  const split: OnnxNode = {
+    ...plainNode("Split", [inStep(stateName("p", name)), sizes.name], inStep(`parts of ${name}`)),
+    outputs: tensors.map((tensor) => part(tensor.name)),
+    attributes: axis
+  }
+  const rows = tensors.map((tensor) => row(tensor.name))
+  return {
+    constants: [sizes, flat, ...shapes],
+    split: [
+      split,
+      ...tensors.map((tensor, i) => plainNode("Reshape", [part(tensor.name), shapes[i]!.name], inStep(stateName("p", tensor.name))))
+    ],
+    gather: [
+      ...tensors.map((tensor) => plainNode("Reshape", [gradient(tensor.name), flat.name], row(tensor.name))),
+      { ...plainNode("Concat", rows, gradient(name)), attributes: axis }
+    ]
+  }
+}
+
 /** The model; its inputs that are not stacked have the names that `micro` and `update` have for them. */
 export const stepLoop = (parts: StepLoopParts): OnnxModel => {
-  const { micro, update, tensors, kinds, batch, perStep, steps, micros } = parts
+  const { micro, update, blocks, kinds, batch, perStep, steps, micros } = parts
+  const tensors = blocks.flatMap((block) => block.tensors.map(({ name }) => name))
   const inputOf = new Map([...micro.inputs, ...update.inputs].map((input) => [input.name, input]))
   const typed = (input: string, name: string): OnnxValue => ({ ...inputOf.get(input)!, name })
-  const states = tensors.flatMap((tensor) => kinds(tensor).map((kind) => stateName(kind, tensor)))
+  const states = blocks.flatMap(({ name }) => kinds(name).map((kind) => stateName(kind, name)))
   const inStep = (name: string): string => `step/${name}`
-  const sum = (tensor: string): string => stateName("sum", tensor)
+  const sum = ({ name }: Block): string => stateName("sum", name)
 
   const own = (graph: OnnxModel, made: ReadonlyMap<string, string>) => {
     // What is neither made nor stacked comes from around: frozen weights, the initial ones, the strength of the pull to them.
@@ -68,7 +98,8 @@ export const stepLoop = (parts: StepLoopParts): OnnxModel => {
       ])
     )
   )
-  const gradient = (tensor: string): string => `micro/${names.gradient(tensor)}`
+  const gradient = (name: string): string => `micro/${names.gradient(name)}`
+  const joints = blocks.filter(isJoined).map((block) => jointOf(block, inStep, gradient))
   const [several, nll] = [micros > 1, micros > 1 ? inStep("nll") : `micro/${names.nll}`]
   const backward = renamed(
     update,
@@ -77,18 +108,16 @@ export const stepLoop = (parts: StepLoopParts): OnnxModel => {
       update,
       new Map([
         ...[...states, "alive"].map((name) => [name, inStep(name)] as const),
-        ...tensors.map((tensor) => [stateName("g", tensor), several ? inStep(sum(tensor)) : gradient(tensor)] as const),
+        ...blocks.map((block) => [stateName("g", block.name), several ? inStep(sum(block)) : gradient(block.name)] as const),
         ["nll", nll] as const
       ])
     )
   )
 
   const entries = (index: string): readonly OnnxNode[] => batch.map((name) => entryOf(loopNames.all(name), index, `micro/${name}`))
-  const zeros = several
-    ? [...tensors.map((tensor) => zerosOf(`first/${sum(tensor)}`, inputOf.get(tensor)!)), zerosOf("first/nll", { ...noName, shape: [] })]
-    : []
-  const inner = (): OnnxNode => {
-    const added = [...tensors.map((tensor) => ({ name: sum(tensor), value: inputOf.get(tensor)!, part: gradient(tensor) }))]
+  const zeros = several ? [...blocks.map((block) => zerosOf(`first/${sum(block)}`, block.shape)), zerosOf("first/nll", [])] : []
+  const overMicros = () => {
+    const added = blocks.map((block) => ({ name: sum(block), value: { ...noName, shape: block.shape }, part: gradient(block.name) }))
     const sums = [...added, { name: "nll", value: noName, part: `micro/${names.nll}` }]
     return loopNode({
       name: "micros",
@@ -105,10 +134,12 @@ export const stepLoop = (parts: StepLoopParts): OnnxModel => {
         plainNode("Add", ["step/begin", "micro"], "micro/index"),
         ...entries("micro/index"),
         ...forward.nodes,
+        ...joints.flatMap(({ gather }) => gather),
         ...sums.map(({ name, part }) => plainNode("Add", [`so far/${name}`, part], `micro/new.${name}`))
       ]
     })
   }
+  const inner = several ? overMicros() : undefined
   const carriedNames = [...states, "alive"]
   const stepped = [...perStep, ...(several ? [loopNames.micros] : [])]
   const outer = loopNode({
@@ -127,17 +158,21 @@ export const stepLoop = (parts: StepLoopParts): OnnxModel => {
     })),
     nodes: [
       ...stepped.map((name) => entryOf(loopNames.all(name), "step", inStep(name))),
-      ...(several
-        ? [plainNode("Mul", ["step", "micros of a step"], "step/begin"), ...zeros.map(({ node }) => node), inner()]
-        : [...entries("step"), ...forward.nodes]),
+      ...joints.flatMap(({ split }) => split),
+      ...(inner === undefined
+        ? [...entries("step"), ...forward.nodes, ...joints.flatMap(({ gather }) => gather)]
+        : [plainNode("Mul", ["step", "micros of a step"], "step/begin"), ...zeros.map(({ node }) => node), inner.node]),
       ...backward.nodes
     ]
   })
 
   const isStacked = new Set([...batch, ...perStep])
-  const isMade = new Set([...tensors, ...states, ...tensors.map((tensor) => stateName("g", tensor)), "nll", "alive"])
+  const isMade = new Set([...tensors, ...states, ...blocks.map(({ name }) => stateName("g", name)), "nll", "alive"])
   const shared = [...inputOf.values()].filter(({ name }) => !isStacked.has(name) && !isMade.has(name))
-  const constants = [...forward.initializers, ...backward.initializers, ...zeros.map(({ constant }) => constant), float32("alive", 1)]
+  const constants = [
+    ...[...forward.initializers, ...backward.initializers, ...outer.constants, ...(inner?.constants ?? [])],
+    ...[...zeros.map(({ constant }) => constant), ...joints.flatMap((joint) => joint.constants), float32("alive", 1)]
+  ]
   const stacked = (name: string, count: number): OnnxValue => {
     const { dtype, shape } = inputOf.get(name)!
     return { name: loopNames.all(name), dtype, shape: [count, ...shape] }
@@ -145,7 +180,7 @@ export const stepLoop = (parts: StepLoopParts): OnnxModel => {
   return {
     irVersion: micro.irVersion,
     opsets: micro.opsets,
-    nodes: [outer],
+    nodes: [outer.node],
     initializers: several ? [...constants, int64s("micros of a step", [], micros)] : constants,
     inputs: [
       { name: loopNames.steps, dtype: "int64", shape: [] },

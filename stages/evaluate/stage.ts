@@ -18,7 +18,7 @@ export const EvaluateConfig = Schema.Struct({
   maxRows: optional(PositiveInt, "exactMatch: use the first so many rows only"),
   samples: field(Count, 3, "before/after answers kept in the report"),
   dtype: field(Schema.Literals(["float32"]), "float32", "precision of the computation"),
-  device: field(Device, "auto", 'as in train: "cpu" or "webgpu", "auto" settled by the plan; the kind stands in the key')
+  device: field(Device, "auto", 'as in train: "cpu", "cuda" or "webgpu", "auto" settled by the plan; the kind stands in the key')
 })
 export type WrittenEvaluateConfig = typeof EvaluateConfig.Type
 /** As the stage is given it. */

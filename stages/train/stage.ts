@@ -74,12 +74,11 @@ export const TrainConfig = Schema.Struct({
   device: field(
     Device,
     "auto",
-    'device of the computation: "cpu"; "cuda" or "cuda:1", or a list of these, which share the micro-batches of each step; "webgpu" for any GPU, where the state stays in its memory; "auto" is settled by the plan: the CPU, until training has been run on CUDA, and never WebGPU. The kind stands in the key, so that another kind trains anew; the number does not'
+    'device of the computation: "cpu"; "cuda" or "cuda:1", or a list of these, which share the micro-batches of each step; "webgpu" for any GPU, where the state stays in its memory; "auto" is settled by the plan: the CPU, until what makes a training on CUDA differ from run to run is known. The kind stands in the key, so that another kind trains anew; the number does not'
   ),
-  stepsPerRun: field(
+  stepsPerRun: optional(
     PositiveInt,
-    8,
-    "on one cuda device: optimizer steps that one run makes, since weights and the optimizer's state go to the device and back with each run; a run ends where a validation or a checkpoint is due, and a stop waits for its end; the result is the same to the byte"
+    "on one cuda device: optimizer steps that one run makes, since weights and the optimizer's state go to the device and back with each run; a run ends where a validation or a checkpoint is due, and a stop waits for its end; the result is the same to the byte; default: 8 to 64, one for each 16 MiB of weights and state"
   ),
   threads: optional(PositiveInt, "threads of the computation, all workers together; default: --threads of the run, else one a core"),
   gradientCheckpointing: field(

@@ -7,6 +7,7 @@ import { lower } from "#src/graph/onnx/lower.ts"
 import { placement } from "#src/graph/onnx/placement.ts"
 import { optimizerDefaults } from "#src/graph/optimizer.ts"
 import { validateModel } from "#src/graph/validate.ts"
+import { blocksOf } from "#src/runtime/blocks.ts"
 import { factorName, factorNames, wholeStepGraph } from "#src/runtime/stateGraphs.ts"
 import { stepLoop } from "#src/runtime/stepLoop.ts"
 import { driftOf } from "../train/parity.ts"
@@ -87,12 +88,13 @@ test.each([1, 3])(
     const tensors = graph.outputs.flatMap(({ name, value }) =>
       name.startsWith("gradient.") ? [{ name: name.slice(9), shape: value.shape, group: 0 }] : []
     )
-    const update = wholeStepGraph({ optimizer: optimizerDefaults.adamw, maxGradNorm: 1, anchored: true, scaled: true }, tensors)
+    const blocks = blocksOf(optimizerDefaults.adamw, tensors)
+    const update = wholeStepGraph({ optimizer: optimizerDefaults.adamw, maxGradNorm: 1, anchored: true, scaled: true }, blocks)
     const trained = new Set(tensors.map(({ name }) => name))
     const model = stepLoop({
       micro: lower(graph, "cuda"),
       update: lower(update, "cuda"),
-      tensors: [...trained],
+      blocks,
       kinds: () => ["p", "m", "v"],
       batch: graph.inputs.map(({ name }) => name).filter((name) => name !== "scale" && !trained.has(name)),
       perStep: ["scale", "unscale", ...factorNames(optimizerDefaults.adamw).map((name) => factorName(0, name))],

@@ -86,4 +86,12 @@ onEachGpu((device) => {
     }
     rmSync(join(workspace.folder, device), { recursive: true })
   })
+  test.runIf(device === "cuda")("workers that share the micro-batches of each step end near one that makes them all", async () => {
+    const options = { maxSteps: 2, batchSize: 4, gradientAccumulationSteps: 2 } as const
+    const both = await runChild(taskIn(workspace, "both", { ...options, device: ["cuda:0", "cuda:0"] }))
+    const cpu = await runHere(taskIn(workspace, "alone", options))
+    if (both.last?.type !== "done") throw new Error(JSON.stringify(both.last))
+    const loss = (metrics: Readonly<Record<string, unknown>> | undefined): number => metrics?.["validationLoss"] as number
+    expect(Math.abs(loss(both.last.result.metrics) - loss(cpu.metrics))).toBeLessThan(2e-5)
+  })
 })

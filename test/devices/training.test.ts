@@ -8,9 +8,10 @@ import { onEachGpu } from "./gpus.ts"
 onEachGpu((device) => {
   test("a run that is stopped goes on from its checkpoint", async () => {
     const run = { family: "tied", method: methods["ia3"]!, device, stepsPerRun: 2, steps: 4 } as const
+    const name = `stopped on ${device}`
     const whole = await train(run)
-    const first = await train({ ...run, name: "stopped", stopAt: 2 })
-    const rest = await train({ ...run, name: "stopped" })
+    const first = await train({ ...run, name, stopAt: 2 })
+    const rest = await train({ ...run, name })
     expect(first.values.length).toBe(2)
     // The journal of the resumed run has the steps of the first one too.
     expect(rest.values.map(({ loss }) => loss)).toEqual(whole.values.map(({ loss }) => loss))

@@ -36,7 +36,7 @@ export interface LoopParts {
   readonly name: string
   /** int64 scalar: how often the body runs. */
   readonly count: string
-  /** int64 scalar that the body reads: the iteration, from 0. */
+  /** int64 scalar that the body reads: the iteration, from 0. Counted in the body: the runtime's own lies on the host and would be sent each time. */
   readonly iteration: string
   readonly carried: readonly Carried[]
   /** What the body makes in each iteration and the loop gives side by side. */
@@ -45,10 +45,16 @@ export interface LoopParts {
   readonly nodes: readonly OnnxNode[]
 }
 
-/** The constants that the body reads belong to the graph around. */
-export const loopNode = ({ name, count, iteration, carried, collected, nodes }: LoopParts): OnnxNode => {
+/** The node, and the constants that it reads beside what is around. */
+export const loopNode = (parts: LoopParts): { readonly node: OnnxNode; readonly constants: readonly OnnxTensor[] } => {
+  const { name, count, iteration, collected } = parts
   // The condition is handed on as it comes: it is never asked for on a device.
   const condition: OnnxValue = { name: `${name}/go`, dtype: "bool", shape: [] }
+  const [first, one] = [int64s(`${name}/first`, [], 0), int64s(`${name}/one`, [], 1)]
+  const at: OnnxValue = { name: iteration, dtype: "int64", shape: [] }
+  const next = `${name}/next`
+  const carried = [{ first: first.name, input: at, output: next, last: `${name}/made` }, ...parts.carried]
+  const nodes = [...parts.nodes, plainNode("Add", [iteration, one.name], next)]
   const outputs = [condition, ...carried.map(({ input, output }) => ({ ...input, name: output })), ...collected.map(({ output }) => output)]
   const body: OnnxGraph = {
     nodes: ordered(
@@ -56,17 +62,18 @@ export const loopNode = ({ name, count, iteration, carried, collected, nodes }: 
       outputs.map((output) => output.name)
     ),
     initializers: [],
-    inputs: [{ name: iteration, dtype: "int64", shape: [] }, condition, ...carried.map(({ input }) => input)],
+    inputs: [{ name: `${name}/iteration`, dtype: "int64", shape: [] }, condition, ...carried.map(({ input }) => input)],
     outputs
   }
-  return {
+  const node: OnnxNode = {
     name,
     opType: "Loop",
     domain: "",
-    inputs: [count, "", ...carried.map(({ first }) => first)],
+    inputs: [count, "", ...carried.map((each) => each.first)],
     outputs: [...carried.map(({ last }) => last), ...collected.map(({ all }) => all)],
     attributes: { body: { kind: "graph", value: body } }
   }
+  return { node, constants: [first, one] }
 }
 
 /** Nodes that an output needs, in the order that keeps memory low. */

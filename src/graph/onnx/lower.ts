@@ -1,11 +1,12 @@
 // From anneal's ops to ONNX nodes that ONNX Runtime has kernels for: one entry an op, most of them one node of the same name. A device
-// that lacks some of these kernels has entries of its own (cpu.ts, webgpu.ts).
+// that lacks some of these kernels, or has them otherwise, has entries of its own (cpu.ts, cuda.ts, webgpu.ts).
 import type { Graph } from "../Graph.ts"
 import type { OpName } from "../op.ts"
 import { orderNodes } from "../order.ts"
 import { is16Bit } from "../Type.ts"
 import type { Value } from "../Value.ts"
 import { forCpu } from "./cpu.ts"
+import { forCuda } from "./cuda.ts"
 import { logSoftmaxNode, softmaxCrossEntropy } from "./crossEntropy.ts"
 import { Emitter, single } from "./Emitter.ts"
 import { dequantize, kernelOf } from "./fourBit.ts"
@@ -161,7 +162,7 @@ const table: LowerTable = {
   SoftmaxCrossEntropy: softmaxCrossEntropy(logSoftmaxNode)
 }
 
-const tables: { readonly [T in Target]: LowerTable } = { cpu: forCpu(table), cuda: table, webgpu: forWebgpu(table) }
+const tables: { readonly [T in Target]: LowerTable } = { cpu: forCpu(table), cuda: forCuda(table), webgpu: forWebgpu(table) }
 
 /** Kernels that leave an output out when it has no name. Others crash then (Split does). */
 const optionalOutputs: ReadonlySet<string> = new Set(["SimplifiedLayerNormalization", "LayerNormalization"])

@@ -103,7 +103,7 @@ const norm: Rule = (call) => {
 
 const rules: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(["Add", "Sub", "Mul", "Div"].map((op) => [op, elementwise])),
-  ...Object.fromEntries(["Equal", "Less", "Greater"].map((op) => [op, comparison])),
+  ...Object.fromEntries(["Equal", "Less", "Greater", "And"].map((op) => [op, comparison])),
   ...Object.fromEntries(["Neg", "Exp", "Log", "Sqrt", "Reciprocal", "Sigmoid", "Tanh", "Erf", "Identity"].map((op) => [op, same])),
   ...Object.fromEntries(["Softmax", "LogSoftmax", "ScatterElements"].map((op) => [op, same])),
   ...Object.fromEntries(["QuickGelu", "Gelu", "FastGelu", "RotaryEmbedding"].map((op) => [`com.microsoft.${op}`, same])),
