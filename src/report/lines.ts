@@ -2,6 +2,7 @@
 import type { PlannedStage, RunEvent } from "#src/domain/RunEvent.ts"
 import type { RunView, StageView } from "#src/domain/RunView.ts"
 import { totalEstimate } from "#src/domain/estimate.ts"
+import { autoText } from "./auto.ts"
 import { errorBlock } from "./errorBlock.ts"
 import { bytes, duration, number, plural, short } from "./format.ts"
 import { stateColour, type Theme } from "./Theme.ts"
@@ -60,7 +61,10 @@ export const runLines = (theme: Theme, options: LineOptions = {}): ((event: RunE
     switch (event._tag) {
       case "StageStarted":
         printed.delete(stage.id)
-        return [row("running", stage.id, stage.reason === null ? "started" : `started  why: ${stage.reason.text}`)]
+        return [
+          row("running", stage.id, stage.reason === null ? "started" : `started  why: ${stage.reason.text}`),
+          ...(Object.keys(stage.auto).length === 0 ? [] : [text(stage.id, autoText(stage.auto))])
+        ]
       case "Metrics":
         return event.step <= (told.get(stage.id) ?? -1) ? [] : figures(stage, event.time)
       case "Progress":

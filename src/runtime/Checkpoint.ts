@@ -1,7 +1,7 @@
 // Checkpoints of a training run: step-<n>/ with weights, optimizer state, the log of all steps, and the rest of the state. A folder is written aside, flushed and renamed,
 // so that it is whole or not there; each file's sha256 stands in state.json, so that a damaged one is found and skipped.
 import { createHash } from "node:crypto"
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Schema from "effect/Schema"
 import { openTensorFile, readTensor, writeTensorFile } from "#src/models/weights.ts"
@@ -69,6 +69,12 @@ export class Checkpoints {
     sealFolder(this.#folder)
     faultPoint("after-rename")
     return { name, bytes: weights.bytes + optimizer.bytes + steps.bytes + content.length }
+  }
+
+  /** Bytes that the disk has left. */
+  room(): number {
+    const { bavail, bsize } = statfsSync(this.#folder)
+    return bavail * bsize
   }
 
   /**

@@ -3,6 +3,7 @@
 // is killed anywhere and resumed ends in the same bytes.
 import { basename } from "node:path"
 import type { Order } from "#src/batching/order.ts"
+import { bytes as inBytes } from "#src/domain/bytes.ts"
 import { InterruptedError, TrainingError } from "#src/domain/Errors.ts"
 import type { StageEvent } from "#src/domain/RunEvent.ts"
 import type { TrainingAlert } from "#src/domain/TrainingLog.ts"
@@ -48,6 +49,9 @@ export interface Trained {
 
 const defaultMaxSkippedSteps = 10
 
+/** Checkpoints that the disk should have room for: the next one, and as much again for the result. */
+const checkpointsOfRoom = 2
+
 /**
  * Trains until the last step or an early stop and leaves the result in the learner's store.
  * @throws InterruptedError after a requested stop (a checkpoint is saved), TrainingError where a loss or gradient is not finite
@@ -70,6 +74,7 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
   const pace = newPace(order.totalSteps, emit)
   let state = restored ?? { ...initialState, ...(options.scalesLoss === true ? { lossScale: initialLossScale } : {}) }
   let savedStep = state.step
+  let isLow = false
 
   const save = async (): Promise<void> => {
     if (savedStep === state.step) return
@@ -78,6 +83,11 @@ export const runTraining = async (options: TrainerOptions, order: Order, learner
     savedStep = state.step
     checkpoints.prune(options.saveTotalLimit, usesBest ? state.best?.step : undefined)
     emit({ _tag: "Saved", what: "checkpoint", name, digest: null, bytes })
+    const room = checkpoints.room()
+    if (room >= checkpointsOfRoom * bytes || isLow) return
+    isLow = true
+    const detail = `the disk has ${inBytes(room)} left, and a checkpoint takes ${inBytes(bytes)}: free some space, or the training may have to stop`
+    emit({ _tag: "Alert", kind: "low-disk", step: state.step, detail })
   }
   const stop = async (): Promise<never> => {
     await save()

@@ -124,7 +124,9 @@ describe("auto", () => {
     expect((await road.anneal("plan", "road", ...set)).stdout).toContain(
       "train.batchSize 32 (auto), train.device cpu (auto), evaluate.device cpu (auto)"
     )
-    expect((await road.anneal("run", "road", "train", ...set)).code).toBe(0)
+    const ran = await road.anneal("run", "road", "train", ...set)
+    expect(ran.code).toBe(0)
+    expect(ran.stdout + ran.stderr).toMatch(/^  train +batchSize 32 \(auto\), device cpu \(auto\)$/m)
     expect((await road.anneal("show", "latest")).stdout).toContain("  train.batchSize 32 (auto), train.device cpu (auto)\n")
     const shown = JSON.parse((await road.anneal("show", "latest", "--json")).stdout) as { readonly stages: readonly { auto: object }[] }
     expect(shown.stages.at(-1)?.auto).toEqual({ batchSize: 32, device: "cpu" })

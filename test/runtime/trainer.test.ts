@@ -85,12 +85,17 @@ interface Outcome {
 }
 
 /** Runs until the end, or until a stop is requested at the `stopAt`-th question. */
-const run = async (who: Learner, more: Partial<TrainerOptions> = {}, stopAt = Infinity): Promise<Outcome> => {
+const run = async (
+  who: Learner,
+  more: Partial<TrainerOptions> = {},
+  stopAt = Infinity,
+  checkpoints = new Checkpoints(folder, () => undefined)
+): Promise<Outcome> => {
   const events: StageEvent[] = []
   const kept: (readonly number[])[] = []
   let questions = 0
   const result = await runTraining({ ...options, ...more }, order, who, {
-    checkpoints: new Checkpoints(folder, () => undefined),
+    checkpoints,
     emit: (event) => events.push(event),
     stopRequested: () => ++questions === stopAt,
     keepBatch: (step, members) => `${kept.push(members)}-${step}`
@@ -113,6 +118,30 @@ test("nine steps: logged every two and at the end, validated and saved each epoc
   expect(metric(events, "validationLoss")).toEqual([3, 2, 1])
   expect(count(events, "Saved")).toBe(3)
   expect(readdirSync(folder).sort()).toEqual(["step-6", "step-9"])
+})
+
+test("a disk without room for two checkpoints more is told once", async () => {
+  class OnDisk extends Checkpoints {
+    readonly left: number
+    constructor(left: number) {
+      super(folder, () => undefined)
+      this.left = left
+    }
+    override room(): number {
+      return this.left
+    }
+  }
+  const alerts = ({ events }: Outcome) => events.filter((event) => event._tag === "Alert")
+  const [first] = alerts(await run(learner([3, 2, 1]), {}, Infinity, new OnDisk(1000)))
+  expect(first).toMatchObject({
+    kind: "low-disk",
+    step: 3,
+    detail: expect.stringMatching(/^the disk has 1.0 kB left, and a checkpoint takes /)
+  })
+  rmSync(folder, { recursive: true })
+  expect(alerts(await run(learner([3, 2, 1]), {}, Infinity, new OnDisk(1000)))).toHaveLength(1)
+  rmSync(folder, { recursive: true })
+  expect(alerts(await run(learner([3, 2, 1]), {}, Infinity, new OnDisk(1e6)))).toEqual([])
 })
 
 test("without validation the last weights are the result", async () => {

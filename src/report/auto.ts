@@ -1,4 +1,4 @@
-// What a plan chose for fields that were left to it, as the commands show it.
+// What a plan chose for fields that were left to it, as commands and lines show it.
 
 type Auto = Readonly<Record<string, string | number | null>>
 
