@@ -1,7 +1,7 @@
 // Element types and shapes of graph values. Shapes are static: every dimension is a known count.
 
 /** Element types of ONNX that anneal's graphs use. */
-export type DType = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32" | "uint8" | "bool"
+export type DType = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32" | "uint16" | "uint8" | "bool"
 
 /** Dimensions, outermost first; [] is a scalar. */
 export type Shape = readonly number[]
@@ -22,6 +22,7 @@ export const arrayClass = {
   bfloat16: Uint16Array,
   int64: BigInt64Array,
   int32: Int32Array,
+  uint16: Uint16Array,
   uint8: Uint8Array,
   bool: Uint8Array
 } as const satisfies Record<DType, unknown>

@@ -14,6 +14,7 @@ const bytesPer: Readonly<Record<DType, number>> = {
   bfloat16: 2,
   int64: 8,
   int32: 4,
+  uint16: 2,
   uint8: 1,
   bool: 1
 }

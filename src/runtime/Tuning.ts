@@ -76,19 +76,21 @@ export interface TuneOptions {
   readonly optimizer?: Optimizer
   /** Frozen tensors stay in their files; default true. A device with memory of its own takes one copy of each for all sessions. */
   readonly mapped?: boolean
+  /** As in FreezeOptions. */
+  readonly inWords?: boolean
 }
 
 /** Reads the base's weights: those of baseOf. @throws DataError where weights in 4 bits would be trained */
 export const tune = (
   tuning: Tuning,
   weights: Weights,
-  { accumulates, anchored, seed, start, optimizer, mapped = true }: TuneOptions
+  { accumulates, anchored, seed, start, optimizer, mapped = true, inWords = false }: TuneOptions
 ): Tuned => {
   refuseFourBit(tuning.trainables, weights)
   const store = new ParamStore(tuning.trainables, accumulates, anchored, optimizer)
   const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights
   begin(store, initial)
-  return { tuning, store, frozen: freeze(tuning.frozen, weights, { mapped }) }
+  return { tuning, store, frozen: freeze(tuning.frozen, weights, { mapped, inWords }) }
 }
 
 /** Fills the trained tensors with their first values. */

@@ -7,6 +7,7 @@ import { modelOf } from "#src/models/families.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
 import { type Forecast, forecast, type ForecastOptions } from "#src/runtime/Forecast.ts"
 import { noRegularization } from "#src/runtime/regularize.ts"
+import type { Frozen } from "#src/runtime/Frozen.ts"
 import { standIns } from "#src/runtime/standIns.ts"
 import { baseOf, tune, tuningOf } from "#src/runtime/Tuning.ts"
 import { fullMethod, loraMethod, qloraMethod } from "../adapters/method.ts"
@@ -95,13 +96,15 @@ describe("forecast", () => {
     ["qlora without double quantisation", qloraMethod({ r: 2, doubleQuant: false })]
   ])("%s: stand-ins have the inputs and bytes of what stands behind them", (_, method) => {
     const tuning = tuningOf(model, method, 1e-3)
-    const { frozen } = tune(tuning, baseOf(model, initialWeights(model, 1), method), { accumulates: false, seed: 1 })
-    const seen = (each: (typeof frozen)[number]) => ({
+    const seen = (each: Frozen) => ({
       ...each,
       value: null,
       inputs: each.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape }))
     })
-    expect(standIns(model, tuning.frozen, { method, dtype: "float32" }).map(seen)).toEqual(frozen.map(seen))
+    for (const inWords of [false, true]) {
+      const { frozen } = tune(tuning, baseOf(model, initialWeights(model, 1), method), { accumulates: false, seed: 1, inWords })
+      expect(standIns(model, tuning.frozen, { method, dtype: "float32", inWords }).map(seen)).toEqual(frozen.map(seen))
+    }
   })
 
   test("checkpointing, dropout, more shapes, validation and workers change what they should", () => {

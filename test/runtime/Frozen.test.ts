@@ -34,8 +34,10 @@ describe.each(forms)("%j", (options) => {
     ["more than one nested block", [200, 260]]
   ] as const)("%s", async (_, shape) => {
     const stored = quantize(values(shape[0] * shape[1], 1), shape, options, "w")
-    const { results } = await valuesOf([quantized("w", { ...stored, transposed: false })])
-    expect(results["value.w"]).toEqual(dequantize(stored))
+    for (const inWords of [false, true]) {
+      const { results } = await valuesOf([quantized("w", { ...stored, transposed: false }, inWords)])
+      expect(results["value.w"]).toEqual(dequantize(stored))
+    }
   })
 
   test("[out, in] for a layer that is used as [in, out]", async () => {
@@ -54,7 +56,7 @@ describe.each(forms)("a linear layer over %j", (options) => {
     ["[in, out]", true]
   ] as const)("of a weight %s has the bits of one over plain values, and so has its gradient", async (_, transposed) => {
     const stored = quantize(values(96 * 128, 4), [96, 128], options, "w")
-    const weight = quantized("w", { ...stored, transposed })
+    const [weight, inWords] = [false, true].map((words) => quantized("w", { ...stored, transposed }, words)) as [Frozen, Frozen]
     const run = async (frozen: Frozen, kernel: boolean) => {
       const graph = new Graph()
       const x = graph.input("x", "float32", [5, 128])
@@ -66,7 +68,9 @@ describe.each(forms)("a linear layer over %j", (options) => {
       return runGraph(graph, { ...frozenFeeds([frozen]), x: values(5 * 128, 5) })
     }
     const { results } = await valuesOf([weight])
-    expect(await run(weight, true)).toEqual(await run(plain("w", weight.shape, results["value.w"] as Float32Array), false))
+    const expected = await run(plain("w", weight.shape, results["value.w"] as Float32Array), false)
+    expect(await run(weight, true)).toEqual(expected)
+    expect(await run(inWords, true)).toEqual(expected)
   })
 })
 
@@ -76,6 +80,21 @@ test("a plain tensor is its own input, read in place", async () => {
   expect(frozenFeeds([frozen])["w"]).toBe(data)
   expect((await valuesOf([frozen])).results["value.w"]).toEqual(data)
   expect(frozen.bytes).toBe(24)
+})
+
+test("words are the same memory as the bytes; bytes that begin at an odd address are copied", async () => {
+  const options = { quantType: "nf4", doubleQuant: false, blockSize: 64 } as const
+  const stored = quantize(values(512, 1), [8, 64], options, "w")
+  const frozen = quantized("w", { ...stored, transposed: false }, true)
+  const { "w.packed": bytes, "w.words": words } = frozenFeeds([frozen])
+  expect(words!.buffer).toBe(stored.packed.buffer)
+  expect(bytes).toBe(stored.packed)
+  expect(frozen.bytes).toBe(quantized("w", { ...stored, transposed: false }).bytes)
+
+  const odd = new Uint8Array(257).subarray(1)
+  odd.set(stored.packed)
+  const { results } = await valuesOf([quantized("w", { ...stored, packed: odd, transposed: false }, true)])
+  expect(results["value.w"]).toEqual(dequantize(stored))
 })
 
 test("whole blocks are fed as they are, and all tensors share the tables", async () => {

@@ -72,6 +72,7 @@ export const irVersion = 8
 export const dataTypes = {
   float32: 1,
   uint8: 2,
+  uint16: 4,
   int32: 6,
   int64: 7,
   bool: 9,

@@ -1,16 +1,16 @@
-// 4-bit weights in ONNX: a look-up of two values a byte, or com.microsoft's kernel where a linear layer reads the weight.
+// 4-bit weights in ONNX: a look-up of two or four values at a time, or com.microsoft's kernel where a linear layer reads the weight.
 import type { OpTable } from "../op.ts"
 import { sizeOf } from "../Type.ts"
 import type { Node, Value } from "../Value.ts"
 import type { Emitter } from "./Emitter.ts"
 import { dataTypes } from "./Model.ts"
 
-/** pairs[packed] * absmax, the incomplete end of the last block cut off. */
+/** table[indices] * absmax, the incomplete end of the last block cut off. */
 export const dequantize = (emit: Emitter, { shape, blockSize }: OpTable["Dequantize4Bit"], x: readonly string[], y: string): void => {
-  const [packed, absmax, pairs] = x as [string, string, string]
+  const [, absmax, table, packed] = x as [string, string, string, string]
   const run = (op: string, name: string, ...inputs: readonly string[]) => emit.node(op, inputs, [`${y}/${name}`])
   const indices = emit.node("Cast", [packed], [`${y}/indices`], { to: { kind: "int", value: dataTypes.int32 } })
-  const blocks = run("Reshape", "blocks", run("Gather", "units", pairs, indices), emit.ints([-1, blockSize]))
+  const blocks = run("Reshape", "blocks", run("Gather", "units", table, indices), emit.ints([-1, blockSize]))
   const scaled = run("Mul", "scaled", blocks, run("Reshape", "absmax", absmax, emit.ints([-1, 1])))
   const count = sizeOf(shape)
   const whole =
