@@ -1,10 +1,15 @@
 // The train graphs of every family and method as they are lowered for each device: every node has a kernel there, and the numbers are
 // those of the CPU's form (all forms run here on the CPU).
 import { describe, expect, test } from "vitest"
+import { gradients } from "#src/graph/autodiff.ts"
+import { Graph } from "#src/graph/Graph.ts"
 import { encode } from "#src/graph/onnx/encode.ts"
 import { lower } from "#src/graph/onnx/lower.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
 import { placement } from "#src/graph/onnx/placement.ts"
+import { mul } from "#src/graph/ops/elementwise.ts"
+import { gather } from "#src/graph/ops/index.ts"
+import { reduceSum } from "#src/graph/ops/reduce.ts"
 import { validateModel } from "#src/graph/validate.ts"
 import { Session } from "#src/runtime/Session.ts"
 import { type CaseOptions, difference, families, type GraphCase, graphCase, methods } from "./cases.ts"
@@ -45,3 +50,22 @@ test("what is left to the CPU is arithmetic of indices", async () => {
   expect(left.length).toBeLessThan(placed.length / 10)
   expect(placement(lower(graph, "cuda"), "cuda").every(({ place }) => place === "device")).toBe(true)
 })
+
+test.each([7, 2048, 4100])(
+  "CUDA: %i rows at indices that repeat are added in a fixed order, in parts where they are many",
+  async (count) => {
+    const graph = new Graph()
+    const ids = graph.constant(
+      BigInt64Array.from({ length: count }, (_, i) => BigInt((i * 7919) % 5)),
+      "int64",
+      [count]
+    )
+    const [data, factors] = [graph.input("data", "float32", [6, 3]), graph.input("factors", "float32", [count, 3])]
+    graph.output("gradient", gradients(reduceSum(mul(gather(data, ids), factors)), [data])[0]!)
+    const feeds = { data: new Float32Array(18), factors: Float32Array.from({ length: 3 * count }, (_, i) => (i % 11) - 5) }
+    const made = { graph, feeds, outputs: ["gradient"] }
+    expect(lower(graph, "cuda").nodes.filter(({ opType }) => opType === "Equal")).toHaveLength(count > 2048 ? 4 : 1)
+    // Sums of small whole numbers have no rounding.
+    expect(await run(made, "cuda")).toEqual(await run(made, "cpu"))
+  }
+)

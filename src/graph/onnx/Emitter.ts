@@ -42,6 +42,16 @@ export class Emitter {
     return this.#constant(`ints_${values.join("_")}`, "int64", [values.length], BigInt64Array.from(values, BigInt))
   }
 
+  /** The int64 constant 0, 1 … count - 1. */
+  range(count: number): string {
+    return this.#constant(
+      `range_${count}`,
+      "int64",
+      [count],
+      BigInt64Array.from({ length: count }, (_, i) => BigInt(i))
+    )
+  }
+
   /** A scalar constant. */
   scalar(dtype: DType, value: number): string {
     const data = dtype === "int64" ? BigInt64Array.of(BigInt(value)) : new arrayClass[dtype](1).fill(value)

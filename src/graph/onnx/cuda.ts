@@ -28,7 +28,7 @@ const addRows: Lower<"ScatterElements"> = ({ emit, node, x: [data, indices, upda
   const column = one("Reshape", [emit.nameOf(ids), emit.ints([count, 1])], name("column"))
   const row = one("Reshape", [emit.nameOf(ids), emit.ints([1, count])], name("row"))
   const flat = one("Reshape", [updates!, emit.ints([count, sizeOf(shape) / count])], name("flat"))
-  const before = emit.ints(Array.from({ length: count }, (_, i) => i))
+  const before = emit.range(count)
   const places = one("Reshape", [before, emit.ints([count, 1])], name("places"))
   const size = largestDivisor(count, rowsAtATime)
   const sums = Array.from({ length: count / size }, (_, i) => {
