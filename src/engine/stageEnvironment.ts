@@ -8,8 +8,12 @@
 const keptBytes = 2 ** 40
 const tunables = ["mmap_threshold", "trim_threshold"].map((name) => `glibc.malloc.${name}=${keptBytes}`).join(":")
 
-/** What the user set comes last, so it wins. Other C libraries than glibc read nothing of it. */
+/**
+ * Of glibc's tunables what the user set comes last, so it wins; other C libraries read nothing of them. NVIDIA's setting makes float32 products
+ * on CUDA float32: it is no choice, because a result's key says float32.
+ */
 export const stageEnvironment = (env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => ({
   ...env,
+  NVIDIA_TF32_OVERRIDE: "0",
   GLIBC_TUNABLES: [tunables, env["GLIBC_TUNABLES"]].filter((part) => part !== undefined && part !== "").join(":")
 })
