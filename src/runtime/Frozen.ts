@@ -73,15 +73,22 @@ const padded = (bytes: Uint8Array, length: number): Uint8Array => {
   return longer
 }
 
-/** Made once per table of codes, so that equal tables are one constant of a graph. */
-const oncePerCodes = (make: (codes: Float32Array) => Float32Array): ((codes: Float32Array) => Float32Array) => {
-  const made = new WeakMap<Float32Array, Float32Array>()
-  return (codes) => {
-    const found = made.get(codes) ?? make(codes)
-    made.set(codes, found)
+interface Memory<A, B> {
+  readonly get: (a: A) => B | undefined
+  readonly set: (a: A, b: B) => unknown
+}
+
+/** Makes each value once. */
+const memoized = <A, B>(make: (a: A) => B, known: Memory<A, B>): ((a: A) => B) => {
+  return (a) => {
+    const found = known.get(a) ?? make(a)
+    known.set(a, found)
     return found
   }
 }
+
+/** Once per table of codes, so that equal tables are one constant of a graph. */
+const oncePerCodes = (make: (codes: Float32Array) => Float32Array) => memoized(make, new WeakMap<Float32Array, Float32Array>())
 
 /** What a byte with two indices stands for, [256, 2]: the first value is that of the high bits. */
 const pairTable = oncePerCodes((codes) => Float32Array.from({ length: 512 }, (_, i) => codes[i & 1 ? (i >>> 1) & 15 : i >>> 5] as number))
@@ -185,7 +192,7 @@ export const freeze = (
   weights: Weights,
   { mapped = true, halves = true, inWords = false }: FreezeOptions = {}
 ): readonly Frozen[] => {
-  const real = memoized(realpathSync)
+  const real = memoized((path: string) => realpathSync(path), new Map<string, string>())
   let folder: string | undefined
   return parameters.map(({ name, shape }) => {
     const fourBit = weights.quantized?.(name)
@@ -196,15 +203,6 @@ export const freeze = (
     folder ??= dirname(path)
     return dirname(path) === folder ? onDisk(name, shape, { ...tensor, path }) : plain(name, shape, weights.read(name))
   })
-}
-
-const memoized = (f: (path: string) => string): ((path: string) => string) => {
-  const known = new Map<string, string>()
-  return (path) => {
-    const found = known.get(path) ?? f(path)
-    known.set(path, found)
-    return found
-  }
 }
 
 export interface FrozenValues {
