@@ -1,6 +1,7 @@
 // What `anneal doctor` says of devices: which there are, what the others lack, and that those there are compute what the CPU computes.
 import { execFile } from "node:child_process"
 import { join } from "node:path"
+import { stageEnvironment } from "#src/engine/stageEnvironment.ts"
 import type { Theme } from "#src/report/Theme.ts"
 import type { DeviceTrial } from "./deviceTrial.ts"
 import { packageFolder } from "./package.ts"
@@ -40,7 +41,8 @@ const update = "update the GPU's driver, or use another device"
 /** What deviceTrial.ts says in a process of its own, or how that ended. What native libraries print there is of no use to anybody. */
 const triedAside = (device: string): Promise<DeviceTrial | string> =>
   new Promise((done) => {
-    execFile(process.execPath, [join(packageFolder, "dist/device-trial.js"), device], (error, stdout) => {
+    const trial = join(packageFolder, "dist/device-trial.js")
+    execFile(process.execPath, [trial, device], { env: stageEnvironment() }, (error, stdout) => {
       if (error === null) return done(JSON.parse(stdout) as DeviceTrial)
       done(`its process ended ${error.signal ? `by ${error.signal}` : `with ${error.code}`}`)
     })
