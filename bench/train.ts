@@ -43,23 +43,18 @@ interface Peer {
   readonly speed: number
   readonly peak: number
 }
-const peer = ({ rows: kind, base, config }: Case, [script, ...args]: NonNullable<Case["rival"]>): Peer => {
-  if (device !== "cpu") {
-    const method = config.method?.type ?? "full"
-    const path = resolve(import.meta.dirname, "peft_cuda.py")
-    const said = lastLine(python as string, [path, base === "135m" ? "smol" : base, method, dtype], process.env) as Readonly<
-      Record<string, number>
-    >
-    return { speed: said["tok_s_median"] as number, peak: (said["rss_mb"] as number) * 2 ** 20 }
-  }
-  const path = script === "peft_prefix.py" ? resolve(import.meta.dirname, script) : join(peers as string, script)
-  const real = kind === "real" ? [rows as string, join(tokenizer as string, "tokenizer.json")] : []
-  const said = lastLine(python as string, [path, ...real, ...args], process.env) as Readonly<Record<string, number>>
+/** The program of a case's rival, with its arguments. On a GPU there is one for dense cases, but for qlora, which would need bitsandbytes there. */
+const rivalOf = ({ rows: kind, rival, config }: Case): readonly string[] | undefined => {
+  const isHere = device === "cpu" || (kind !== "real" && config.method?.type !== "qlora")
+  if (rival === undefined || !isHere) return undefined
+  const [script, ...args] = rival
+  if (device !== "cpu" || script === "dense_peer.py") return [resolve(import.meta.dirname, "dense_peer.py"), ...args, device, dtype]
+  return [join(peers as string, script), ...(kind === "real" ? [rows as string, join(tokenizer as string, "tokenizer.json")] : []), ...args]
+}
+const peer = (program: readonly string[]): Peer => {
+  const said = lastLine(python as string, program, process.env) as Readonly<Record<string, number>>
   return { speed: (said["rows_s"] ?? said["tok_s_median"]) as number, peak: (said["rss_mb"] as number) * 2 ** 20 }
 }
-
-/** On a GPU bitsandbytes would have to be there for qlora. */
-const hasPeer = ({ config }: Case): boolean => device === "cpu" || config.method?.type !== "qlora"
 
 const best = <A extends { readonly speed: number }>(tries: readonly A[]): A => tries.reduce((a, b) => (b.speed > a.speed ? b : a))
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(2)
@@ -81,10 +76,11 @@ try {
     // Not in the measured process: making weights takes memory.
     const base = join(folder, each.base)
     if (!existsSync(base)) await writeBase(base, shapes[each.base])
+    const rival = beside ? rivalOf(each) : undefined
     // Turn by turn, so that what else the machine does meets both.
     const turns = Array.from({ length: rounds }, () => ({
       ours: own(each),
-      theirs: beside && each.rival && hasPeer(each) ? peer(each, each.rival) : undefined
+      theirs: rival && peer(rival)
     }))
     const ours = best(turns.map((turn) => turn.ours))
     const cells = [

@@ -29,7 +29,7 @@ export const cases: readonly Case[] = [
     (["full", "lora", "qlora", "prefix"] as const).map((method): Case => ({
       ...{ name: `dense ${base} ${method}`, base, rows, steps, turns },
       config: { batchSize, ...methods[method] },
-      rival: method === "prefix" ? ["peft_prefix.py", rival] : ["hf_cpu.py", rival, method]
+      rival: [method === "prefix" ? "dense_peer.py" : "hf_cpu.py", rival, method]
     }))
   ),
   // Packed into rows as long as the longest document, about eight of them a step; the rival takes eight rows, padded to the longest.

@@ -117,16 +117,15 @@ const measure = async (each: Case, folder: string, real: readonly string[]): Pro
   const runs = stepRuns(learner, planOf, () => false)
   // Where several steps are one run, that many are timed together.
   const together = learner.steps?.most ?? 1
-  const read = { positions: 0, rows: 0, steps: 0 }
-  const stepped = async (): Promise<void> => {
-    for (let i = 0; i < together; i++) {
+  const stepped = async (): Promise<{ readonly positions: number; readonly rows: number }> => {
+    const read = { positions: 0, rows: 0 }
+    for (let i = 0; i < together; i++, made++) {
       const { positions, broken } = await runs.next(made, made)
       if (broken !== undefined) throw new Error(broken.what)
       read.positions += positions
       read.rows += planOf(made).group.flat().length
-      read.steps++
-      made++
     }
+    return read
   }
   // One of several steps on a GPU has warmed up all that a step needs; two are timed.
   const [warm, turns, blocks] = together > 1 ? [1, 1, 2] : [3, each.turns, each.steps]
@@ -141,13 +140,18 @@ const measure = async (each: Case, folder: string, real: readonly string[]): Pro
     ? await bareProducts(lossGraph(model, tuned, batch, only, { training: true, packed: config.packing }).graph)
     : undefined
   const [steps, bares]: [number[], number[]] = [[], []]
-  Object.assign(read, { positions: 0, rows: 0, steps: 0 })
+  const read = { positions: 0, rows: 0 }
   for (let turn = 0; turn < turns; turn++) {
     // The first of a block finds the caches and the threads of the other side.
-    const before = { ...read }
     await stepped()
-    Object.assign(read, before)
-    for (let i = 0; i < blocks; i++) steps.push((await timed(stepped)) / together)
+    for (let i = 0; i < blocks; i++) {
+      const ms = await timed(async () => {
+        const { positions, rows } = await stepped()
+        read.positions += positions
+        read.rows += rows
+      })
+      steps.push(ms / together)
+    }
     if (bare === undefined) continue
     await bare.run()
     for (let i = 0; i < blocks; i++) bares.push(await timed(bare.run))
@@ -157,7 +161,7 @@ const measure = async (each: Case, folder: string, real: readonly string[]): Pro
   const speed =
     each.rows === "real"
       ? { unit: "rows/s", speed: read.rows / seconds }
-      : { unit: "tokens/s", speed: (read.positions / read.steps / stepMs) * 1000 }
+      : { unit: "tokens/s", speed: (read.positions / (steps.length * together) / stepMs) * 1000 }
   return { ...speed, stepMs, ...(bare === undefined ? {} : { bare: { ms: median(bares), flops: bare.flops } }), peak }
 }
 

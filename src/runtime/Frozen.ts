@@ -79,13 +79,13 @@ interface Memory<A, B> {
 }
 
 /** Makes each value once. */
-const memoized = <A, B>(make: (a: A) => B, known: Memory<A, B>): ((a: A) => B) => {
-  return (a) => {
+const memoized =
+  <A, B>(make: (a: A) => B, known: Memory<A, B>): ((a: A) => B) =>
+  (a) => {
     const found = known.get(a) ?? make(a)
     known.set(a, found)
     return found
   }
-}
 
 /** Once per table of codes, so that equal tables are one constant of a graph. */
 const oncePerCodes = (make: (codes: Float32Array) => Float32Array) => memoized(make, new WeakMap<Float32Array, Float32Array>())
