@@ -10,7 +10,7 @@ export const stateBytes = ({ trainables }: ParamStore): number =>
 /** The way there and back of 16 MiB takes about 16 ms: so much of it falls to a step. At most 64, since reports and a stop wait for the end of a run. */
 export const stepsFor = (store: ParamStore): number => Math.min(64, Math.max(8, Math.ceil(stateBytes(store) / 2 ** 24)))
 
-/** A tensor that the loop hands on, as it is fed: the store's own array, or those of several tensors side by side. */
+/** A tensor that the loop hands on, as it is fed: the store's own array, or those of several tensors one after the other. */
 export interface HeldState {
   readonly name: string
   readonly all: Float32Array

@@ -45,29 +45,30 @@ const zerosOf = (name: string, shape: Shape): { readonly node: OnnxNode; readonl
   return { constant, node: plainNode("ConstantOfShape", [constant.name], name) }
 }
 
-/** The nodes that take a block's weights apart for the step, and that put the gradients of its tensors side by side. */
-const jointOf = ({ name, tensors }: Block, inStep: (name: string) => string, gradient: (name: string) => string) => {
-  const sizes = int64s(`${name}/sizes`, [tensors.length], ...tensors.map(({ shape }) => sizeOf(shape)))
-  const flat = int64s(`${name}/flat`, [1], -1)
+/** The nodes that take a block's weights apart for the step, and that put the gradients of its tensors together. */
+const jointOf = ({ name, shape, tensors }: Block, inStep: (name: string) => string, gradient: (name: string) => string) => {
+  const width = shape[1] as number
+  const sizes = int64s(`${name}/rows`, [tensors.length], ...tensors.map((tensor) => sizeOf(tensor.shape) / width))
+  const asRows = int64s(`${name}/shape`, [2], -1, width)
   const shapes = tensors.map((tensor) => int64s(`${tensor.name}/shape`, [tensor.shape.length], ...tensor.shape))
   const part = (tensor: string): string => inStep(`part/${tensor}`)
-  const row = (tensor: string): string => `micro/beside/${tensor}`
+  const rows = (tensor: string): string => `micro/rows/${tensor}`
   const axis = { axis: { kind: "int", value: 0 } } as const
   const split: OnnxNode = {
     ...plainNode("Split", [inStep(stateName("p", name)), sizes.name], inStep(`parts of ${name}`)),
     outputs: tensors.map((tensor) => part(tensor.name)),
     attributes: axis
   }
-  const rows = tensors.map((tensor) => row(tensor.name))
+  const all = tensors.map((tensor) => rows(tensor.name))
   return {
-    constants: [sizes, flat, ...shapes],
+    constants: [sizes, asRows, ...shapes],
     split: [
       split,
       ...tensors.map((tensor, i) => plainNode("Reshape", [part(tensor.name), shapes[i]!.name], inStep(stateName("p", tensor.name))))
     ],
     gather: [
-      ...tensors.map((tensor) => plainNode("Reshape", [gradient(tensor.name), flat.name], row(tensor.name))),
-      { ...plainNode("Concat", rows, gradient(name)), attributes: axis }
+      ...tensors.map((tensor) => plainNode("Reshape", [gradient(tensor.name), asRows.name], rows(tensor.name))),
+      { ...plainNode("Concat", all, gradient(name)), attributes: axis }
     ]
   }
 }

@@ -109,3 +109,26 @@ test.each([1, 3])(
     expect(placed.length).toBeGreaterThan(graph.nodes.length / 2)
   }
 )
+
+test("tensors of one group are joined as rows that divide them all; where that takes too many rows, others are", () => {
+  const tensor = (name: string, size: number, group = 0) => ({ name, shape: [size], group })
+  const large = 2 ** 20 * 6
+  const tensors = [
+    tensor("a", 12),
+    tensor("odd", large + 1),
+    tensor("b", 18),
+    tensor("other", 6, 1),
+    tensor("large", large),
+    tensor("c", 9)
+  ]
+  const blocks = blocksOf(optimizerDefaults.adamw, tensors)
+  expect(blocks.map(({ shape, tensors }) => ({ shape, of: tensors.map(({ name }) => name) }))).toEqual([
+    { shape: [13, 3], of: ["a", "b", "c"] },
+    { shape: [large + 1], of: ["odd"] },
+    { shape: [6], of: ["other"] },
+    { shape: [large], of: ["large"] }
+  ])
+  const [wide] = blocksOf(optimizerDefaults.adamw, [tensor("embedding", 49152 * 576), tensor("norm", 576)])
+  expect(wide!.shape).toEqual([49153, 576])
+  expect(blocksOf(optimizerDefaults.adafactor, tensors)).toHaveLength(tensors.length)
+})
