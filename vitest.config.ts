@@ -1,8 +1,9 @@
 // Tests run the TypeScript sources (condition "source"); tests that spawn the command line use dist/, which `npm test` builds first.
 import { defineConfig } from "vitest/config"
+import { cudaEnvironment } from "./src/runtime/cudaEnvironment.ts"
 
 // Tests open sessions in their own processes: on CUDA these need this from their start, as a stage's process has it.
-process.env["NVIDIA_TF32_OVERRIDE"] = "0"
+Object.assign(process.env, cudaEnvironment)
 
 export default defineConfig({
   resolve: { conditions: ["source", "node", "import"] },

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { stageEnvironment } from "#src/engine/stageEnvironment.ts"
+import { cudaEnvironment } from "#src/runtime/cudaEnvironment.ts"
 import { type Case, cases } from "./trainCases.ts"
 import { shapes, writeBase } from "./trainingCase.ts"
 import type { Measured } from "./trainStep.ts"
@@ -35,7 +36,7 @@ const own = (each: Case): Measured => {
   return lastLine(
     process.execPath,
     ["--conditions=source", "--no-warnings", worker, folder, each.name, device, dtype, ...real],
-    stageEnvironment()
+    stageEnvironment(device === "cuda" ? cudaEnvironment : {})
   ) as Measured
 }
 

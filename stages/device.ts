@@ -3,6 +3,7 @@
 import * as Schema from "effect/Schema"
 import type { Settled } from "#src/domain/Pipeline.ts"
 import { autoDevice } from "#src/runtime/autoDevice.ts"
+import { cudaEnvironment } from "#src/runtime/cudaEnvironment.ts"
 
 const Numbered = Schema.TemplateLiteral(["cuda:", Schema.Number]).check(Schema.isPattern(/^cuda:\d+$/))
 
@@ -18,6 +19,9 @@ export const kindOf = (device: NamedDevice): DeviceKind => {
   return device === "cpu" || device === "webgpu" ? device : "cuda"
 }
 
+/** What a process that computes on the device has from its start. */
+export const environmentOf = (device: NamedDevice): Readonly<Record<string, string>> => (kindOf(device) === "cuda" ? cudaEnvironment : {})
+
 /** Devices of one kind that share a computation: those of a list, else one. */
 export const deviceCount = (device: NamedDevice): number => (typeof device === "string" ? 1 : device.length)
 
@@ -27,13 +31,12 @@ export const deviceIdOf = (device: NamedDevice, worker = 0): number => {
   return Number(own.split(":")[1] ?? 0)
 }
 
-/** The device of a config, and what of it the plan chose. */
-export const settleDevice = ({
-  device
-}: {
-  readonly device: Device
-}): { readonly device: NamedDevice; readonly values: Settled["values"] } => {
+/** The device of a config, and what of it the plan chose. `needsCpu`: no other device does what the rest of the config asks for. */
+export const settleDevice = (
+  { device }: { readonly device: Device },
+  needsCpu = false
+): { readonly device: NamedDevice; readonly values: Settled["values"] } => {
   if (device !== "auto") return { device, values: {} }
-  const chosen = autoDevice().device
+  const chosen = needsCpu ? "cpu" : autoDevice().device
   return { device: chosen, values: { device: chosen } }
 }

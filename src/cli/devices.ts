@@ -3,6 +3,7 @@ import { execFile } from "node:child_process"
 import { join } from "node:path"
 import { stageEnvironment } from "#src/engine/stageEnvironment.ts"
 import type { Theme } from "#src/report/Theme.ts"
+import { cudaEnvironment } from "#src/runtime/cudaEnvironment.ts"
 import type { DeviceTrial } from "./deviceTrial.ts"
 import { packageFolder } from "./package.ts"
 
@@ -42,7 +43,7 @@ const update = "update the GPU's driver, or use another device"
 const triedAside = (device: string): Promise<DeviceTrial | string> =>
   new Promise((done) => {
     const trial = join(packageFolder, "dist/device-trial.js")
-    execFile(process.execPath, [trial, device], { env: stageEnvironment() }, (error, stdout) => {
+    execFile(process.execPath, [trial, device], { env: stageEnvironment(device === "cuda" ? cudaEnvironment : {}) }, (error, stdout) => {
       if (error === null) return done(JSON.parse(stdout) as DeviceTrial)
       done(`its process ended ${error.signal ? `by ${error.signal}` : `with ${error.code}`}`)
     })

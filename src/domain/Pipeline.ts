@@ -83,6 +83,8 @@ export interface StageKind {
   readonly facts?: (config: never) => Readonly<Record<string, string>>
   /** Runs in a process of its own (native code that may crash or block): builtin stages only. */
   readonly isolate?: boolean
+  /** Variables that this process has from its start. */
+  readonly environment?: (config: never) => Readonly<Record<string, string>>
   /** Where defineStage was called: set for a user's own stage, which is keyed by its module graph; absent for builtin ones. */
   readonly module?: string
   /** Loaded late, so that planning never loads native code. */

@@ -173,9 +173,10 @@ const execute = (
     if (event._tag === "Log") log.write(event.text)
     emit({ ...event, stage: stage.id })
   }
-  return stage.kind.isolate === true
-    ? runInChild({ entry: childEntry, kind: stage.kind.kind, task, log, control, onEvent, onStart: lease.withChild })
-    : runHere({ workspace, kind: stage.kind, task, log, control, onEvent })
+  const { kind } = stage
+  if (kind.isolate !== true) return runHere({ workspace, kind, task, log, control, onEvent })
+  const environment = kind.environment?.(task.config as never) ?? {}
+  return runInChild({ entry: childEntry, kind: kind.kind, environment, task, log, control, onEvent, onStart: lease.withChild })
 }
 
 /** One catalog transaction, then the events that tell of it. */

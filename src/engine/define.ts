@@ -29,6 +29,7 @@ export interface StageSpec<S extends Schema.Top, I extends Ports, O extends Port
   readonly files?: (config: S["Type"]) => Readonly<Record<string, string | readonly string[]>>
   readonly facts?: (config: R) => Readonly<Record<string, string>>
   readonly isolate?: boolean
+  readonly environment?: (config: R) => Readonly<Record<string, string>>
   readonly settle?: () => Promise<{ readonly settle: Settle<S["Type"]> }>
   readonly run: () => Promise<{ readonly run: StageRun<R> }>
 }

@@ -16,6 +16,8 @@ export interface ChildOptions {
   /** File of the process: dist/stage-child.js. */
   readonly entry: string
   readonly kind: string
+  /** Variables on top of the user's. */
+  readonly environment: Readonly<Record<string, string>>
   readonly task: StageTask
   readonly log: StageLog
   readonly control: Control
@@ -30,9 +32,9 @@ const decodeError = Schema.decodeUnknownSync(AnnealError)
 /** Errors: what the stage failed with; CrashError where its process died; InterruptedError after a stop. */
 export const runInChild = (options: ChildOptions): Effect.Effect<StageResult, AnnealError> =>
   Effect.callback<StageResult, AnnealError>((resume) => {
-    const { log, control } = options
+    const { log, control, environment } = options
     // A process group of its own: Ctrl-C in the terminal reaches the engine alone, and one kill ends all of the group.
-    const child = fork(options.entry, [], { detached: true, env: stageEnvironment(), stdio: ["ignore", log.fd, log.fd, "ipc"] })
+    const child = fork(options.entry, [], { detached: true, env: stageEnvironment(environment), stdio: ["ignore", log.fd, log.fd, "ipc"] })
     const send = (message: ToChild): void => void (child.connected && child.send(message))
     const kill = (): void => {
       try {

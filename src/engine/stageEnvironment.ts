@@ -9,11 +9,11 @@ const keptBytes = 2 ** 40
 const tunables = ["mmap_threshold", "trim_threshold"].map((name) => `glibc.malloc.${name}=${keptBytes}`).join(":")
 
 /**
- * Of glibc's tunables what the user set comes last, so it wins; other C libraries read nothing of them. NVIDIA's setting makes float32 products
- * on CUDA float32: it is no choice, because a result's key says float32.
+ * @param own what the stage's kind wants on top of the user's environment (`StageKind.environment`)
+ * Of glibc's tunables what the user set comes last, so it wins; other C libraries read nothing of them.
  */
-export const stageEnvironment = (env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => ({
+export const stageEnvironment = (own: Readonly<Record<string, string>> = {}, env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => ({
   ...env,
-  NVIDIA_TF32_OVERRIDE: "0",
-  GLIBC_TUNABLES: [tunables, env["GLIBC_TUNABLES"]].filter((part) => part !== undefined && part !== "").join(":")
+  ...own,
+  GLIBC_TUNABLES: [tunables, own["GLIBC_TUNABLES"], env["GLIBC_TUNABLES"]].filter((part) => part !== undefined && part !== "").join(":")
 })

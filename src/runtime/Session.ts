@@ -52,9 +52,11 @@ export type DeviceFeeds = Readonly<Record<string, TypedArray | Resident>>
 /** The runtime's own error in one line, as one of ours. */
 const toError = (u: unknown, where: string): AnnealError => {
   const message = (u instanceof Error ? u.message : String(u)).replaceAll(/\s+/g, " ").trim()
-  return /bad_alloc|allocate memory|out of memory/i.test(message)
-    ? new EnvironmentError({ message, where, hint: "lower batchSize or maxLength" })
-    : new BugError({ message, where, why: "ONNX Runtime refused a graph or its inputs" })
+  if (/bad_alloc|allocate memory|out of memory/i.test(message))
+    return new EnvironmentError({ message, where, hint: "lower batchSize or maxLength" })
+  if (/CUDA failure|shared library/i.test(message))
+    return new EnvironmentError({ message, where, hint: 'anneal doctor tells what CUDA lacks here; or use device: "cpu"' })
+  return new BugError({ message, where, why: "ONNX Runtime refused a graph or its inputs" })
 }
 
 interface Slot {

@@ -2,7 +2,7 @@
 import * as Schema from "effect/Schema"
 import { Count, field, optional, PositiveInt } from "#src/domain/config.ts"
 import { stageKind } from "#src/engine/define.ts"
-import { Device, kindOf, type NamedDevice } from "../device.ts"
+import { Device, environmentOf, kindOf, type NamedDevice } from "../device.ts"
 import { runtimeFacts } from "../facts.ts"
 
 export const Metric = Schema.Literals(["perplexity", "tokenAccuracy", "exactMatch"])
@@ -34,5 +34,6 @@ export const evaluateKind = stageKind({
   settle: () => import("./settle.ts"),
   facts: ({ device, dtype }: EvaluateConfig) => runtimeFacts({ device: kindOf(device), dtype }),
   isolate: true,
+  environment: ({ device }: EvaluateConfig) => environmentOf(device),
   run: () => import("./run.ts")
 })

@@ -3,7 +3,7 @@ import * as Schema from "effect/Schema"
 import { Method } from "#src/adapters/options.ts"
 import { field, optional, Positive, PositiveInt, Seed } from "#src/domain/config.ts"
 import { stageKind } from "#src/engine/define.ts"
-import { Device, kindOf, type NamedDevice } from "../device.ts"
+import { Device, environmentOf, kindOf, type NamedDevice } from "../device.ts"
 import { runtimeFacts } from "../facts.ts"
 import { optimizationFields } from "./optimization.ts"
 
@@ -74,7 +74,7 @@ export const TrainConfig = Schema.Struct({
   device: field(
     Device,
     "auto",
-    'device of the computation: "cpu"; "cuda" or "cuda:1", or a list of these, which share the micro-batches of each step; "webgpu" for any GPU, where the state stays in its memory; "auto" is settled by the plan: the CPU, until what makes a training on CUDA differ from run to run is known. The kind stands in the key, so that another kind trains anew; the number does not'
+    'device of the computation: "cpu"; "cuda" or "cuda:1", or a list of these, which share the micro-batches of each step; "webgpu" for any GPU, where the state stays in its memory; "auto" is settled by the plan: CUDA where its files and a driver are, else, and for batchSize "auto" and adafactor with scaleParameter, the CPU. The kind stands in the key, so that another kind trains anew; the number does not'
   ),
   stepsPerRun: optional(
     PositiveInt,
@@ -123,5 +123,6 @@ export const trainKind = stageKind({
   settle: () => import("./settle.ts"),
   facts: ({ device, dtype }: TrainConfig) => runtimeFacts({ device: kindOf(device), dtype }),
   isolate: true,
+  environment: ({ device }: TrainConfig) => environmentOf(device),
   run: () => import("./run.ts")
 })

@@ -90,9 +90,12 @@ export const makeWorkspace = (): Workspace => {
   symlinkSync(repository, join(root, "node_modules/anneal"))
   const launch = (env: Readonly<Record<string, string>>, args: readonly string[]) => {
     const { NO_COLOR: _1, FORCE_COLOR: _2, CI: _3, ANNEAL_UI: _4, NODE_OPTIONS: _5, ...rest } = process.env
-    // No token and no mirror of the person who runs the tests.
+    // No token and no mirror of the person who runs the tests, and no GPU that is not asked for by name.
     const clean = Object.fromEntries(Object.entries(rest).filter(([name]) => !/^(HF_|HUGGING_FACE_|ANNEAL_HUB)/.test(name)))
-    const child = spawn(process.execPath, [bin, ...args], { cwd: root, env: { ...clean, LANG: "C.UTF-8", ...env } })
+    const child = spawn(process.execPath, [bin, ...args], {
+      cwd: root,
+      env: { ...clean, LANG: "C.UTF-8", CUDA_VISIBLE_DEVICES: "", ...env }
+    })
     let [stdout, stderr] = ["", ""]
     const watchers = new Set<() => void>()
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))

@@ -10,6 +10,7 @@ import { placement } from "#src/graph/onnx/placement.ts"
 import { mul } from "#src/graph/ops/elementwise.ts"
 import { gather } from "#src/graph/ops/index.ts"
 import { reduceSum } from "#src/graph/ops/reduce.ts"
+import { sizeOf } from "#src/graph/Type.ts"
 import { validateModel } from "#src/graph/validate.ts"
 import { Session } from "#src/runtime/Session.ts"
 import { type CaseOptions, difference, families, type GraphCase, graphCase, methods } from "./cases.ts"
@@ -69,3 +70,23 @@ test.each([7, 2048, 4100])(
     expect(await run(made, "cuda")).toEqual(await run(made, "cpu"))
   }
 )
+
+test.each([
+  { what: "rows", shape: [4, 1, 6, 3], axes: [0, 2], ops: ["Reshape", "Expand", "MatMul", "Reshape"] },
+  { what: "rows of one axis", shape: [1, 5, 3], axes: [1], ops: ["Reshape", "Expand", "MatMul", "Reshape"] },
+  { what: "all", shape: [30, 200], axes: [0, 1], ops: ["Reshape", "ReduceSum", "ReduceSum", "Reshape"] },
+  { what: "all, a prime number of them", shape: [4099], axes: [0], ops: ["Reshape", "Expand", "MatMul", "Reshape"] },
+  { what: "few", shape: [16, 8], axes: [0, 1], ops: ["ReduceSum"] },
+  { what: "along rows", shape: [4, 300], axes: [1], ops: ["ReduceSum"] },
+  { what: "nothing", shape: [4, 1], axes: [1], ops: ["ReduceSum"] }
+])("CUDA: a sum of $what is made in a fixed order", async ({ shape, axes, ops }) => {
+  for (const keepdims of [false, true]) {
+    const graph = new Graph()
+    graph.output("y", reduceSum(graph.input("x", "float32", shape), { axes, keepdims }))
+    const feeds = { x: Float32Array.from({ length: sizeOf(shape) }, (_, i) => (i % 11) - 5) }
+    const made = { graph, feeds, outputs: ["y"] }
+    expect(lower(graph, "cuda").nodes.map(({ opType }) => opType)).toEqual(ops)
+    // Sums of small whole numbers have no rounding.
+    expect(await run(made, "cuda")).toEqual(await run(made, "cpu"))
+  }
+})

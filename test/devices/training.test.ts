@@ -3,7 +3,15 @@
 import { expect, test } from "vitest"
 import { methods } from "./cases.ts"
 import { train } from "./train.ts"
-import { onEachGpu } from "./gpus.ts"
+import { hasCuda, onEachGpu } from "./gpus.ts"
+
+// More weights than one block of threads adds the squares of, and tokens that occur again.
+test.skipIf(!hasCuda)("on CUDA two runs end in the same bytes", async () => {
+  const run = { family: "gpt2", method: methods["full"]!, device: "cuda" } as const
+  const [first, second] = [await train(run), await train(run)]
+  expect(second.values).toEqual(first.values)
+  expect(second.after).toEqual(first.after)
+})
 
 onEachGpu((device) => {
   test("a run that is stopped goes on from its checkpoint", async () => {

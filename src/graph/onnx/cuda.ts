@@ -1,7 +1,8 @@
-// What is lowered otherwise for CUDA. Its ScatterElements adds rows of the same index in whatever order they come: the last bits of the gradient
-// of a token that occurs twice would be others in each run.
-import { sizeOf } from "../Type.ts"
-import { type Lower, type LowerTable, int, text } from "./Lowering.ts"
+// What is lowered otherwise for CUDA, whose provider adds in whatever order its threads come where ScatterElements adds rows of the same index, and
+// where ReduceSum adds many rows or all there is: the last bits would be others in each run. Products add in a fixed order, and so does a sum
+// along rows.
+import { type Shape, sizeOf } from "../Type.ts"
+import { type Lower, type Lowering, type LowerTable, int, text } from "./Lowering.ts"
 import { dataTypes } from "./Model.ts"
 
 /** Rows that are compared with all at a time, at most: what that takes is this times the number of rows. */
@@ -48,9 +49,47 @@ const addRows: Lower<"ScatterElements"> = ({ emit, node, x: [data, indices, upda
   emit.node("ScatterElements", [data!, indices!, rows], y, { axis: int(0), reduction: text("add") })
 }
 
+/** The sum of all rows as a product with a row of ones. */
+const sumRows = ({ emit, node, x, y }: Lowering<"ReduceSum">, rows: number): void => {
+  const { shape, dtype } = node.inputs[0]!
+  const flat = emit.node("Reshape", [x[0]!, emit.ints([rows, sizeOf(shape) / rows])], [`${y[0]}/flat`])
+  const ones = emit.node("Expand", [emit.scalar(dtype, 1), emit.ints([1, rows])], [`${y[0]}/ones`])
+  const sum = emit.node("MatMul", [ones, flat], [`${y[0]}/sum`])
+  emit.node("Reshape", [sum, emit.ints(node.outputs[0]!.shape)], y)
+}
+
+/** Values that one block of threads adds, in a fixed order. */
+const addedByOneBlock = 2048
+
+/** The sum of everything: along rows, then of what that gave. */
+const sumAll = ({ emit, node, x, y }: Lowering<"ReduceSum">, rows: number): void => {
+  const count = sizeOf(node.inputs[0]!.shape)
+  const matrix = emit.node("Reshape", [x[0]!, emit.ints([rows, count / rows])], [`${y[0]}/matrix`])
+  const sums = emit.node("ReduceSum", [matrix, emit.ints([1])], [`${y[0]}/sums`], { keepdims: int(0) })
+  const sum = emit.node("ReduceSum", [sums, emit.ints([0])], [`${y[0]}/sum`], { keepdims: int(0) })
+  emit.node("Reshape", [sum, emit.ints(node.outputs[0]!.shape)], y)
+}
+
+/** How many rows a sum over these axes adds, where all that it adds over comes before all that it keeps; else 0. */
+const rowsAdded = (shape: Shape, axes: readonly number[]): number => {
+  const longer = shape.flatMap((size, axis) => (size === 1 ? [] : [{ size, isAdded: axes.includes(axis) }]))
+  const added = longer.findLastIndex(({ isAdded }) => isAdded) + 1
+  return longer.slice(0, added).every(({ isAdded }) => isAdded) ? sizeOf(longer.slice(0, added).map(({ size }) => size)) : 0
+}
+
+const sum = (lowering: Lowering<"ReduceSum">, usual: Lower<"ReduceSum">): void => {
+  const { shape, dtype } = lowering.node.inputs[0]!
+  const rows = rowsAdded(shape, lowering.attributes.axes)
+  const parts = rows === sizeOf(shape) ? largestDivisor(rows, addedByOneBlock) : 1
+  if (rows <= (parts > 1 ? addedByOneBlock : 1) || !/float/.test(dtype)) usual(lowering)
+  else if (parts > 1) sumAll(lowering, parts)
+  else sumRows(lowering, rows)
+}
+
 /** The usual table with CUDA's own entries. */
 export const forCuda = (usual: LowerTable): LowerTable => ({
   ...usual,
+  ReduceSum: (lowering) => sum(lowering, usual.ReduceSum),
   ScatterElements: (lowering) => {
     const { node, attributes, maker } = lowering
     const rows = maker(node.inputs[1]!)
