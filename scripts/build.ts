@@ -1,4 +1,4 @@
-// Builds dist/: one rolldown bundle with six entries, the WebAssembly kernels, and the type declarations.
+// Builds dist/: one rolldown bundle with seven entries, the WebAssembly kernels, and the type declarations.
 import { execFileSync } from "node:child_process"
 import { existsSync, renameSync, rmSync } from "node:fs"
 import { rolldown } from "rolldown"
@@ -15,7 +15,8 @@ const bundle = await rolldown({
     "device-trial": "src/cli/deviceTrial.ts",
     "stage-child": "stages/child.ts",
     "stage-worker": "stages/worker.ts",
-    "train-replica": "stages/train/replica.ts"
+    "train-replica": "stages/train/replica.ts",
+    "update-worker": "src/runtime/updateWorker.ts"
   },
   platform: "node",
   resolve: { conditionNames: ["source", "node", "import"] },

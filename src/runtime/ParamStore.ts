@@ -1,11 +1,14 @@
 // The trainable tensors with their gradients and the optimizer's state, and the arithmetic of one optimizer step over all of them.
+import { availableParallelism } from "node:os"
 import { type Optimizer, optimizerDefaults, stateOf, type StateTensor } from "#src/graph/optimizer.ts"
 import { faultPoint } from "./faults.ts"
 import { RelativeUpdate } from "./RelativeUpdate.ts"
 import type { DeviceFeeds, Feeds, Session } from "./Session.ts"
-import { type ArrayGroup, padded, sharedGroups, type Stage } from "./SharedArrays.ts"
+import { type ArrayGroup, sharedGroups, type Stage } from "./SharedArrays.ts"
+import { type Reach, type SlotAddress, staged } from "./slots.ts"
 import { names } from "./trainNames.ts"
-import { elementwise, type Place, type Rates, scratchOf, updateTensor } from "./updateTensor.ts"
+import { UpdateShares } from "./UpdateShares.ts"
+import { elementwise, type Rates, scratchOf } from "./updateTensor.ts"
 
 export interface TrainableSpec {
   readonly name: string
@@ -27,17 +30,20 @@ export interface Trainable extends TrainableSpec {
 }
 
 interface Slot {
-  readonly place: Place
+  readonly address: SlotAddress
+  readonly reach: Reach
   readonly weights: Float32Array
   /** The sum over a step's micro-batches, and what is added to it; without, the gradient is the one micro-batch's. */
   readonly sum: Float32Array | undefined
   /** The initial weights, where they are kept. */
   readonly anchor: { readonly data: Float32Array; readonly address: number } | undefined
-  readonly stage: Stage
 }
 
 /** Elements of a gradient that are brought to the kernels at a time: with the optimizer's state of as many they fit into a core's cache. */
 const stagedElements = 2 ** 15
+
+/** Threads of the norm and the update at most: more do not get more out of the memory. */
+const mostThreads = 4
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
 
@@ -52,28 +58,37 @@ export class ParamStore {
   readonly trainables: readonly Trainable[]
   readonly #slots: readonly Slot[]
   readonly #gradients: Float32Array[]
-  readonly #optimizer: Optimizer
+  readonly #shares: UpdateShares
   readonly #relative: RelativeUpdate
 
   /**
-   * `accumulates`: whether a step sums the gradients of several micro-batches; `anchored`: whether initial weights are kept.
+   * `accumulates`: whether a step sums the gradients of several micro-batches; `anchored`: whether initial weights are kept; `threads`: of the norm
+   * and the update; 0: one per core.
    * @throws GraphError where the optimizer takes no such shape
    */
-  constructor(specs: readonly TrainableSpec[], accumulates: boolean, anchored = false, optimizer: Optimizer = optimizerDefaults.adamw) {
+  constructor(
+    specs: readonly TrainableSpec[],
+    accumulates: boolean,
+    anchored = false,
+    optimizer: Optimizer = optimizerDefaults.adamw,
+    threads = 1
+  ) {
     const states = specs.map(({ shape }) => stateOf(optimizer, shape))
     // What is pulled is changed, so that it has a place of its own too.
     const sums = accumulates || anchored
     const fixed = 1 + Number(sums) + Number(anchored)
-    const staged = sums || elementwise(optimizer) ? stagedElements : Math.max(...specs.map(({ shape }) => sizeOf(shape)))
+    const inPieces = sums || elementwise(optimizer)
+    const staged = inPieces ? stagedElements : Math.max(...specs.map(({ shape }) => sizeOf(shape)))
     const groups = sharedGroups(
       specs.map(({ shape }, i) => [
         ...new Array<number>(fixed).fill(sizeOf(shape)),
         ...(states[i] as readonly StateTensor[]).map((state) => sizeOf(state.shape)),
         scratchOf(optimizer, shape)
       ]),
-      staged
+      staged,
+      // A stage for whole tensors is too large to have several.
+      inPieces ? Math.min(threads === 0 ? availableParallelism() : threads, mostThreads) : 1
     )
-    this.#optimizer = optimizer
     const gradients = specs.map(({ shape }) => new Float32Array(sizeOf(shape)))
     this.#gradients = gradients
     this.trainables = specs.map((spec, i) => {
@@ -89,18 +104,32 @@ export class ParamStore {
       }
     })
     this.#relative = new RelativeUpdate(this.trainables)
-    this.#slots = groups.map(({ kernels, addresses, arrays, bytes, stage }, i) => {
+    const memories = [...new Set(groups.map(({ memory }) => memory))]
+    this.#slots = groups.map(({ memory, addresses, arrays, bytes }, i) => {
       const state = addresses.slice(fixed, -1)
       const { shape } = specs[i] as TrainableSpec
       const [p, sum] = addresses as [number, number]
       return {
-        place: { kernels, p, g: sums ? sum : stage.address, state, scratch: addresses.at(-1) as number, bytes, shape },
+        address: {
+          memory: memories.indexOf(memory),
+          p,
+          g: sums ? sum : undefined,
+          state,
+          scratch: addresses.at(-1) as number,
+          bytes,
+          shape
+        },
+        reach: { kernels: memory.kernels, stage: memory.stages[0] as Stage },
         weights: arrays[0] as Float32Array,
         sum: sums ? arrays[1] : undefined,
-        anchor: anchored ? { data: arrays[2] as Float32Array, address: addresses[2] as number } : undefined,
-        stage
+        anchor: anchored ? { data: arrays[2] as Float32Array, address: addresses[2] as number } : undefined
       }
     })
+    this.#shares = new UpdateShares(
+      this.#slots.map(({ address }) => address),
+      memories,
+      optimizer
+    )
   }
 
   /** Number of trained values. */
@@ -115,8 +144,9 @@ export class ParamStore {
 
   /** The runtime hands out copies of what it made: they are the gradients. */
   async fill(session: Session, feeds: DeviceFeeds, nll: Float32Array): Promise<void> {
-    // Detached, so that their memory is there for the next ones at once.
-    for (const g of this.#gradients) if (g.buffer instanceof ArrayBuffer) g.buffer.transfer(0)
+    // Detached, so that their memory is there for the next ones at once; those that went to other threads are already.
+    this.#shares.drop()
+    for (const { buffer } of this.#gradients) if (buffer instanceof ArrayBuffer && buffer.byteLength > 0) buffer.transfer(0)
     const found = await session.run(feeds, [...this.trainables.map(({ name }) => names.gradient(name)), names.nll])
     this.trainables.forEach(({ name }, i) => (this.#gradients[i] = found[names.gradient(name)] as Float32Array))
     nll.set(found[names.nll] as Float32Array)
@@ -128,11 +158,11 @@ export class ParamStore {
 
   /** Takes the micro-batch's gradients into the step's; `first` begins a step. */
   accumulate(first: boolean): void {
-    this.#slots.forEach(({ place, sum, stage }, i) => {
+    this.#slots.forEach(({ address, reach: { kernels, stage }, sum }, i) => {
       if (sum === undefined) return
       if (first) sum.fill(0)
       for (const { at, bytes } of staged(this.#gradients[i] as Float32Array, stage)) {
-        place.kernels.accumulate(place.g + at, stage.address, bytes)
+        kernels.accumulate((address.g as number) + at, stage.address, bytes)
       }
     })
   }
@@ -144,39 +174,24 @@ export class ParamStore {
 
   /** Adds the gradient of lambda/2 ||w - w0||^2, w0 the initial weights, to the step's. */
   pull(lambda: number): void {
-    for (const { place, anchor } of this.#slots) {
-      if (anchor !== undefined) place.kernels.pull(place.g, place.p, anchor.address, place.bytes, lambda)
+    for (const { address, reach, anchor } of this.#slots) {
+      if (anchor !== undefined) reach.kernels.pull(address.g as number, address.p, anchor.address, address.bytes, lambda)
     }
   }
 
   /** Global L2 norm of the step's gradient: squares summed in float64, piece by piece in fixed order. */
   gradNorm(): number {
-    let squares = 0
-    for (const i of this.#slots.keys()) for (const { kernels, g, bytes } of this.#pieces(i)) squares += kernels.sumSquares(g, bytes)
-    return Math.sqrt(squares)
+    return Math.sqrt(this.#shares.squares(this.#gradients))
   }
 
   /**
-   * Optimizer step `t` (from 1) with the step's gradient scaled by `clip`; `ratesOf` gives each tensor's own rates. Returns how much it
-   * changes the weights (RelativeUpdate.ts).
+   * Optimizer step `t` (from 1) with the step's gradient, whose norm was asked for, scaled by `clip`; `ratesOf` gives each tensor's own rates.
+   * Returns how much it changes the weights (RelativeUpdate.ts).
    */
   update(ratesOf: (trainable: Trainable) => Rates, t: number, clip: number): number {
     this.#relative.remember()
-    this.trainables.forEach((trainable, i) => {
-      const rates = ratesOf(trainable)
-      for (const place of this.#pieces(i)) updateTensor(this.#optimizer, place, rates, t, clip)
-      faultPoint("during-update")
-    })
+    this.#shares.update(this.#gradients, this.trainables.map(ratesOf), t, clip, () => faultPoint("during-update"))
     return this.#relative.measure()
-  }
-
-  /** Tensor `i` with the step's gradient where the kernels reach it: all at once, or a piece at a time in the stage. */
-  *#pieces(i: number): Generator<Place> {
-    const { place, sum, stage } = this.#slots[i] as Slot
-    if (sum !== undefined) return void (yield place)
-    for (const { at, bytes } of staged(this.#gradients[i] as Float32Array, stage)) {
-      yield { ...place, p: place.p + at, state: at === 0 ? place.state : place.state.map((address) => address + at), bytes }
-    }
   }
 
   /** The initial weights, where they are kept. */
@@ -188,19 +203,7 @@ export class ParamStore {
   /** Here is where steps need the state. */
   toDevice(): void {}
   toHost(): void {}
-  release(): void {}
-}
-
-/** Brings `source` to the stage, one piece after the other: `at` bytes from its beginning, `bytes` with its padding of zeros. */
-function* staged(source: Float32Array, { data }: Stage): Generator<{ readonly at: number; readonly bytes: number }> {
-  // Buffer's copy: into shared memory an array's own moves a word at a time, half as fast.
-  const [from, to] = [bytesOf(source), bytesOf(data)]
-  for (let at = 0; at < from.length; at += to.length) {
-    const copied = from.copy(to, 0, at, at + to.length)
-    const bytes = padded(copied / 4)
-    to.fill(0, copied, bytes)
-    yield { at, bytes }
+  release(): Promise<void> {
+    return this.#shares.end()
   }
 }
-
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer => Buffer.from(buffer, byteOffset, byteLength)

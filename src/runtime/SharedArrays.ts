@@ -10,16 +10,22 @@ const maxBytes = (page - 16) * page
 const align = 64
 export const padded = (elements: number): number => Math.ceil((elements * 4) / align) * align
 
+export interface SharedMemory {
+  readonly memory: WebAssembly.Memory
+  readonly kernels: Kernels
+  /** Room for each thread. */
+  readonly stages: readonly Stage[]
+}
+
 /** Arrays in one memory, so that one kernel call can reach them all. */
 export interface ArrayGroup {
+  readonly memory: SharedMemory
   readonly kernels: Kernels
   readonly arrays: readonly Float32Array[]
   /** Byte address of each array in its memory. */
   readonly addresses: readonly number[]
   /** Bytes of the first array with its padding. */
   readonly bytes: number
-  /** Room that the groups of one memory share. */
-  readonly stage: Stage
 }
 
 export interface Stage {
@@ -34,9 +40,9 @@ export interface Stage {
 export const sharedArrays = (sizes: readonly number[], count: number): readonly ArrayGroup[] =>
   sharedGroups(sizes.map((size) => new Array<number>(count).fill(size)))
 
-/** The same with arrays of the sizes (elements) that each group lists, none of them empty, and a stage of `staged` elements in each memory. */
-export const sharedGroups = (groups: readonly (readonly number[])[], staged = 0): readonly ArrayGroup[] => {
-  const begin = align + padded(staged)
+/** The same with arrays of the sizes (elements) that each group lists, none of them empty, and `threads` stages of `staged` elements in each memory. */
+export const sharedGroups = (groups: readonly (readonly number[])[], staged = 0, threads = 1): readonly ArrayGroup[] => {
+  const begin = align + threads * padded(staged)
   const memories: { bytes: number; readonly members: { readonly sizes: readonly number[]; readonly at: number }[] }[] = []
   for (const sizes of groups) {
     const bytes = sizes.reduce((sum, size) => sum + padded(size), 0)
@@ -47,21 +53,25 @@ export const sharedGroups = (groups: readonly (readonly number[])[], staged = 0)
     memory.bytes += bytes
   }
   return memories.flatMap(({ bytes, members }) => {
-    const { buffer, kernels } = allocate(bytes)
-    const stage = { data: new Float32Array(buffer, align, padded(staged) / 4), address: align }
+    const { memory, kernels } = allocate(bytes)
+    const stages = Array.from({ length: threads }, (_, thread) => {
+      const address = align + thread * padded(staged)
+      return { data: new Float32Array(memory.buffer, address, padded(staged) / 4), address }
+    })
+    const shared = { memory, kernels, stages }
     return members.map(({ sizes, at }) => {
       const addresses = sizes.map((_, i) => at + sizes.slice(0, i).reduce((sum, size) => sum + padded(size), 0))
-      const arrays = sizes.map((size, i) => new Float32Array(buffer, addresses[i], size))
-      return { kernels, addresses, arrays, stage, bytes: padded(sizes[0] as number) }
+      const arrays = sizes.map((size, i) => new Float32Array(memory.buffer, addresses[i], size))
+      return { memory: shared, kernels, addresses, arrays, bytes: padded(sizes[0] as number) }
     })
   })
 }
 
-const allocate = (bytes: number): { readonly buffer: SharedArrayBuffer; readonly kernels: Kernels } => {
+const allocate = (bytes: number): Pick<SharedMemory, "memory" | "kernels"> => {
   const pages = Math.ceil(bytes / page)
   try {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
-    return { buffer: memory.buffer, kernels: loadKernels(memory) }
+    return { memory, kernels: loadKernels(memory) }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     throw new EnvironmentError({

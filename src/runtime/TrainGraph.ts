@@ -24,10 +24,10 @@ export interface GraphOptions {
 }
 
 /**
- * Logits at a time: more rows of a large vocabulary are worked off in chunks. Of a head that is trained (64 MiB) each chunk's gradient is added
- * to a sum as large as the head, so that chunks are larger there.
+ * Logits at a time: more rows of a large vocabulary are worked off in chunks. Each chunk reads the whole head again, so that few rows are slow; of a head
+ * that is trained (128 MiB) each chunk's gradient is added to a sum as large as the head besides.
  */
-const chunkLogits = { trained: 2 ** 24, frozen: 2 ** 23 }
+const chunkLogits = { trained: 2 ** 25, frozen: 24e6 }
 
 export interface LossGraph {
   readonly graph: Graph

@@ -78,16 +78,18 @@ export interface TuneOptions {
   readonly mapped?: boolean
   /** As in FreezeOptions. */
   readonly inWords?: boolean
+  /** Of the norm and the update, where they are made on the host; 0: one per core; default 1. */
+  readonly threads?: number
 }
 
 /** Reads the base's weights: those of baseOf. @throws DataError where weights in 4 bits would be trained */
 export const tune = (
   tuning: Tuning,
   weights: Weights,
-  { accumulates, anchored, seed, start, optimizer, mapped = true, inWords = false }: TuneOptions
+  { accumulates, anchored, seed, start, optimizer, mapped = true, inWords = false, threads }: TuneOptions
 ): Tuned => {
   refuseFourBit(tuning.trainables, weights)
-  const store = new ParamStore(tuning.trainables, accumulates, anchored, optimizer)
+  const store = new ParamStore(tuning.trainables, accumulates, anchored, optimizer, threads)
   const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights
   begin(store, initial)
   return { tuning, store, frozen: freeze(tuning.frozen, weights, { mapped, inWords }) }

@@ -73,6 +73,7 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
   const tuned = tune(tuning, held, {
     mapped: device !== "webgpu",
     inWords: device === "cpu",
+    ...(device === "cpu" ? { threads } : {}),
     accumulates,
     anchored: config.l2ToBase > 0,
     seed: seedOf(config.method, config.seed),

@@ -1,0 +1,68 @@
+// A thread that takes a share of an optimizer step's passes over the weights. They wait for memory, and each core waits for its own: two take half
+// the time. What each computes is what one would, so the bytes are the same for any number of them.
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads"
+import { BugError } from "#src/domain/Errors.ts"
+import type { Optimizer } from "#src/graph/optimizer.ts"
+import type { SlotAddress } from "./slots.ts"
+import type { Rates } from "./updateTensor.ts"
+
+export interface ThreadInput {
+  readonly memories: readonly WebAssembly.Memory[]
+  /** This thread's own stage in each memory. */
+  readonly stages: readonly { readonly address: number; readonly elements: number }[]
+  readonly slots: readonly SlotAddress[]
+  /** Shared: for each slot, the sums of squares of its pieces. */
+  readonly squares: readonly Float64Array[]
+  readonly optimizer: Optimizer
+  /** Shared; see `signals`. */
+  readonly control: Int32Array
+  readonly port: MessagePort
+}
+
+/** Entries of `control`: tasks given, tasks made, whether one failed. */
+export const signals = { given: 0, made: 1, failed: 2 } as const
+
+export type Task =
+  /** The gradient of each slot, empty where the memory has it. */
+  | { readonly work: "take"; readonly gradients: readonly Float32Array[] }
+  | { readonly work: "squares" }
+  | { readonly work: "update"; readonly rates: readonly Rates[]; readonly t: number; readonly clip: number }
+  | { readonly work: "drop" }
+
+// The sources run as they are; in the bundle this module lies in chunks/, below the entries.
+const entry = new URL(import.meta.url.endsWith(".ts") ? "./updateWorker.ts" : "../update-worker.js", import.meta.url)
+
+export class UpdateThread {
+  readonly #worker: Worker
+  readonly #control: Int32Array
+  readonly #port: MessagePort
+
+  constructor(input: Omit<ThreadInput, "control" | "port">) {
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
+    this.#control = new Int32Array(new SharedArrayBuffer(4 * Object.keys(signals).length))
+    const data: ThreadInput = { ...input, control: this.#control, port: port2 }
+    this.#worker = new Worker(entry, { workerData: data, transferList: [port2] })
+    this.#worker.unref()
+    port1.unref()
+  }
+
+  /** Begins a task; `moved`: memory that goes to the thread. */
+  give(task: Task, moved: readonly ArrayBuffer[] = []): void {
+    this.#port.postMessage(task, moved)
+    Atomics.add(this.#control, signals.given, 1)
+    Atomics.notify(this.#control, signals.given)
+  }
+
+  /** Blocks until all tasks are made. */
+  wait(): void {
+    const given = Atomics.load(this.#control, signals.given)
+    for (let made = Atomics.load(this.#control, signals.made); made < given; made = Atomics.load(this.#control, signals.made))
+      Atomics.wait(this.#control, signals.made, made)
+    if (Atomics.load(this.#control, signals.failed) !== 0) throw new BugError({ message: "a thread of the optimizer step failed" })
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate()
+  }
+}

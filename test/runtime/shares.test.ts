@@ -1,0 +1,70 @@
+// An optimizer step on several threads ends in the bytes of one on a single thread.
+import { afterAll, describe, expect, test } from "vitest"
+import { type Optimizer, optimizerDefaults } from "#src/graph/optimizer.ts"
+import { ParamStore } from "#src/runtime/ParamStore.ts"
+import { sharesOf } from "#src/runtime/UpdateShares.ts"
+
+// Enough for the threads to be worth it; pieces that are not whole, and a tensor of one value.
+const shapes = [[700, 1024], [300_001], [1], [5, 7], [40_000], [33]]
+const rates = { learningRate: 1e-3, weightDecay: 0.1 }
+const stores: ParamStore[] = []
+afterAll(() => Promise.all(stores.map((store) => store.release())))
+
+const storeOf = (threads: number, optimizer: Optimizer, accumulates: boolean, anchored = false): ParamStore => {
+  const specs = shapes.map((shape, i) => ({ name: `t${i}`, shape, decay: i % 2 === 0 }))
+  const store = new ParamStore(specs, accumulates, anchored, optimizer, threads)
+  store.trainables.forEach(({ p }, i) => p.forEach((_, k) => (p[k] = Math.sin(i + k))))
+  store.anchor()
+  stores.push(store)
+  return store
+}
+
+/** Two steps; what the trainer sees of them. */
+const trained = async (store: ParamStore, accumulates: boolean) => {
+  const seen: number[] = []
+  for (let step = 1; step <= 2; step++) {
+    for (const micro of accumulates ? [0, 1] : [0]) {
+      const gradients = store.trainables.map(({ name, p }, i) => [
+        `gradient.${name}`,
+        p.map((_, k) => Math.cos(3 * i + k * step + micro) * 10 ** ((k % 7) - 3))
+      ])
+      // As a run leaves them: arrays of their own, which a step may take.
+      const session = { run: () => Promise.resolve({ ...Object.fromEntries(gradients), nll: new Float32Array(1) }) }
+      await store.fill(session as never, {}, new Float32Array(1))
+      store.accumulate(micro === 0)
+    }
+    store.pull(0.1)
+    // Whoever asks for the norm twice gets it twice.
+    seen.push(
+      store.gradNorm(),
+      store.gradNorm(),
+      store.update(() => rates, step, 0.5)
+    )
+  }
+  return { seen, after: store.trainables.map(({ p, state }) => [p, ...state.map(({ data }) => data)]) }
+}
+
+describe.each([
+  ["adamw", optimizerDefaults.adamw],
+  ["lion", optimizerDefaults.lion],
+  ["sgd with momentum", { ...optimizerDefaults.sgd, momentum: 0.9 }],
+  ["adafactor", optimizerDefaults.adafactor]
+] as const)("%s", (_, optimizer) => {
+  test.each([
+    ["one micro-batch a step", false, false],
+    ["several", true, false],
+    ["pulled to the initial weights", true, true]
+  ] as const)("%s", async (_what, accumulates, anchored) => {
+    const expected = await trained(storeOf(1, optimizer, accumulates, anchored), accumulates)
+    for (const threads of [2, 3, 0])
+      expect(await trained(storeOf(threads, optimizer, accumulates, anchored), accumulates)).toEqual(expected)
+  })
+})
+
+test("tensors go to who has least, the largest first", () => {
+  expect(sharesOf([5, 1, 9, 4, 4], 2)).toEqual([
+    [2, 4],
+    [0, 1, 3]
+  ])
+  expect(sharesOf([1], 3)).toEqual([[0], [], []])
+})
