@@ -12,6 +12,7 @@ import type { Regularization } from "./regularize.ts"
 import { type Held, standIns } from "./standIns.ts"
 import { lossGraph } from "./TrainGraph.ts"
 import type { Tuning } from "./Tuning.ts"
+import { worthThreads } from "./UpdateShares.ts"
 import { scratchOf } from "./updateTensor.ts"
 
 export interface ForecastOptions extends Held {
@@ -60,6 +61,8 @@ export interface Forecast {
 
 /** Measured: a training process before its first graph. */
 const processBytes = 155e6
+/** Measured: a thread of the update. One is counted; where there are more than two cores there may be three. */
+const threadBytes = 22e6
 /** Measured: a node in the graph that is built, in the bytes that are handed over, and in the session. */
 const bytesPerNode = 14e3
 /** A constant lies in the graph, in the bytes that are handed over, and in the session. */
@@ -110,7 +113,7 @@ export const forecast = (o: ForecastOptions): Forecast => {
     inputs: sum([...masks.values()], (bytes) => bytes) + batches,
     graphs: inMemory([...training, ...validation].map((each) => each.model)),
     validation: sum(validation, ({ run }) => run.arena),
-    process: processBytes
+    process: processBytes + (trained < 4 * worthThreads ? 0 : threadBytes)
   }
   const total = sum(Object.values(own), (bytes) => bytes)
   // A replica leaves optimizer and validation alone; weights and gradients go through a file in memory.

@@ -42,7 +42,7 @@ interface Slot {
 /** Elements of a gradient that are brought to the kernels at a time: with the optimizer's state of as many they fit into a core's cache. */
 const stagedElements = 2 ** 15
 
-/** Threads of the norm and the update at most: more do not get more out of the memory. */
+/** Threads of the norm and the update at most: all of them wait for the same memory. */
 const mostThreads = 4
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)

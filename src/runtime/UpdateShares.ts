@@ -6,7 +6,7 @@ import { UpdateThread } from "./UpdateThread.ts"
 import { type Rates, updateTensor } from "./updateTensor.ts"
 
 /** Values from which on a step's passes take longer than to wake a thread. */
-const worthThreads = 2 ** 20
+export const worthThreads = 2 ** 20
 
 interface Share {
   /** Numbers of its slots, ascending. */

@@ -1,7 +1,8 @@
 // A thread that takes a share of an optimizer step's passes over the weights. They wait for memory, and each core waits for its own: two take half
 // the time. What each computes is what one would, so the bytes are the same for any number of them.
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads"
-import { BugError } from "#src/domain/Errors.ts"
+import { existsSync } from "node:fs"
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads"
+import { BugError, EnvironmentError } from "#src/domain/Errors.ts"
 import type { Optimizer } from "#src/graph/optimizer.ts"
 import type { SlotAddress } from "./slots.ts"
 import type { Rates } from "./updateTensor.ts"
@@ -32,17 +33,23 @@ export type Task =
 // The sources run as they are; in the bundle this module lies in chunks/, below the entries.
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./updateWorker.ts" : "../update-worker.js", import.meta.url)
 
+/** It makes next to no objects: a small heap is enough, and less memory of the process. */
+const resourceLimits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 }
+
 export class UpdateThread {
   readonly #worker: Worker
   readonly #control: Int32Array
   readonly #port: MessagePort
 
+  /** @throws EnvironmentError where the thread's file was never built: whoever waits for a thread that cannot start waits forever */
   constructor(input: Omit<ThreadInput, "control" | "port">) {
+    if (!existsSync(entry))
+      throw new EnvironmentError({ message: "dist/update-worker.js is missing", hint: "build it with: npm run build" })
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     this.#control = new Int32Array(new SharedArrayBuffer(4 * Object.keys(signals).length))
     const data: ThreadInput = { ...input, control: this.#control, port: port2 }
-    this.#worker = new Worker(entry, { workerData: data, transferList: [port2] })
+    this.#worker = new Worker(entry, { workerData: data, transferList: [port2], resourceLimits })
     this.#worker.unref()
     port1.unref()
   }
@@ -59,7 +66,9 @@ export class UpdateThread {
     const given = Atomics.load(this.#control, signals.given)
     for (let made = Atomics.load(this.#control, signals.made); made < given; made = Atomics.load(this.#control, signals.made))
       Atomics.wait(this.#control, signals.made, made)
-    if (Atomics.load(this.#control, signals.failed) !== 0) throw new BugError({ message: "a thread of the optimizer step failed" })
+    if (Atomics.load(this.#control, signals.failed) === 0) return
+    const why = String(receiveMessageOnPort(this.#port)?.message)
+    throw new BugError({ message: "a thread of the optimizer step failed", where: "the update of the weights", why })
   }
 
   async end(): Promise<void> {

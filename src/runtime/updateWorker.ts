@@ -36,7 +36,8 @@ for (let made = 0; ; made++) {
   const { message } = receiveMessageOnPort(port) as { readonly message: Task }
   try {
     execute(message)
-  } catch {
+  } catch (error) {
+    port.postMessage(String(error))
     Atomics.store(control, signals.failed, 1)
   }
   Atomics.store(control, signals.made, made + 1)

@@ -77,11 +77,12 @@ const rowsAdded = (shape: Shape, axes: readonly number[]): number => {
   return longer.slice(0, added).every(({ isAdded }) => isAdded) ? sizeOf(longer.slice(0, added).map(({ size }) => size)) : 0
 }
 
-const sum = (lowering: Lowering<"ReduceSum">, usual: Lower<"ReduceSum">): void => {
+const inFixedOrder = (lowering: Lowering<"ReduceSum">, usual: Lower<"ReduceSum">): void => {
   const { shape, dtype } = lowering.node.inputs[0]!
   const rows = rowsAdded(shape, lowering.attributes.axes)
-  const parts = rows === sizeOf(shape) ? largestDivisor(rows, addedByOneBlock) : 1
-  if (rows <= (parts > 1 ? addedByOneBlock : 1) || !/float/.test(dtype)) usual(lowering)
+  const isAll = rows === sizeOf(shape)
+  const parts = isAll ? largestDivisor(rows, addedByOneBlock) : 1
+  if (rows <= (isAll ? addedByOneBlock : 1) || !/float/.test(dtype)) usual(lowering)
   else if (parts > 1) sumAll(lowering, parts)
   else sumRows(lowering, rows)
 }
@@ -89,7 +90,7 @@ const sum = (lowering: Lowering<"ReduceSum">, usual: Lower<"ReduceSum">): void =
 /** The usual table with CUDA's own entries. */
 export const forCuda = (usual: LowerTable): LowerTable => ({
   ...usual,
-  ReduceSum: (lowering) => sum(lowering, usual.ReduceSum),
+  ReduceSum: (lowering) => inFixedOrder(lowering, usual.ReduceSum),
   ScatterElements: (lowering) => {
     const { node, attributes, maker } = lowering
     const rows = maker(node.inputs[1]!)
