@@ -51,3 +51,15 @@ test("two workers: the stage's process killed within an update, between files an
   expect((await runChild(task)).last).toMatchObject({ type: "done" })
   expect(outputsDigest(task)).toBe(outputsDigest(alone))
 })
+
+test("killed while several threads update the weights", async () => {
+  const method = { type: "lora", r: 2000, targetModules: "all-linear" } as const
+  const config = { ...options, gradientAccumulationSteps: 1, epochs: 1, learningRate: 1e-3, method }
+  const alone = taskIn(workspace, "one thread", config)
+  await runHere(alone)
+  const task = taskIn(workspace, "two threads", config, 2)
+  for (const fault of ["during-update@20", "between-checkpoint-files@1", "during-update@9"])
+    expect((await runChild(task, { fault })).signal).toBe("SIGKILL")
+  expect((await runChild(task)).last).toMatchObject({ type: "done" })
+  expect(outputsDigest(task)).toBe(outputsDigest(alone))
+})

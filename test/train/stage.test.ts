@@ -103,7 +103,9 @@ describe("the same bytes", () => {
   const dropout = { ...options, gradientAccumulationSteps: 2, method: { ...lora, loraDropout: 0.1 } }
   test.each([
     ["full", { ...options, gradientAccumulationSteps: 2 }],
-    ["lora with dropout", dropout]
+    ["lora with dropout", dropout],
+    // 1.9 million values: enough for several threads to share the update.
+    ["lora of a high rank", { ...options, maxSteps: 3, method: { ...lora, r: 2000, targetModules: "all-linear" } }]
   ] as const)("%s: again, and with two threads", async (_, config) => {
     const [one, again, two] = [
       taskIn(workspace, "one", config, 1),
