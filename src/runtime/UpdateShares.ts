@@ -106,18 +106,18 @@ export class UpdateShares {
   }
 
   #start(): readonly Share[] {
-    const [, ...others] = this.#shares
     const memories = this.#memories.map(({ memory }) => memory)
-    return others.map((own, at) => ({
-      own,
-      thread: new UpdateThread({
+    return this.#shares.flatMap((own, at) => {
+      if (at === 0 || own.length === 0) return []
+      const thread = new UpdateThread({
         memories,
-        stages: reachesOf(this.#memories, at + 1).map(({ stage: { address, data } }) => ({ address, elements: data.length })),
+        stages: reachesOf(this.#memories, at).map(({ stage: { address, data } }) => ({ address, elements: data.length })),
         slots: own.map((i) => this.#slots[i]!),
         squares: own.map((i) => this.#squares[i]!),
         optimizer: this.#optimizer
       })
-    }))
+      return [{ own, thread }]
+    })
   }
 }
 
