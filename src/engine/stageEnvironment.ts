@@ -9,8 +9,8 @@ const keptBytes = 2 ** 40
 const tunables = ["mmap_threshold", "trim_threshold"].map((name) => `glibc.malloc.${name}=${keptBytes}`).join(":")
 
 /**
- * @param own what the stage's kind wants on top of the user's environment (`StageKind.environment`)
- * Of glibc's tunables what the user set comes last, so it wins; other C libraries read nothing of them.
+ * `own`: what the stage's kind wants on top of the user's environment (`StageKind.environment`). Of glibc's tunables what the user set comes
+ * last, so it wins; other C libraries read nothing of them.
  */
 export const stageEnvironment = (own: Readonly<Record<string, string>> = {}, env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => ({
   ...env,

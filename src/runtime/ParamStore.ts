@@ -185,8 +185,8 @@ export class ParamStore {
   }
 
   /**
-   * Optimizer step `t` (from 1) with the step's gradient, whose norm was asked for, scaled by `clip`; `ratesOf` gives each tensor's own rates.
-   * Returns how much it changes the weights (RelativeUpdate.ts).
+   * Optimizer step `t` (from 1) with the step's gradient scaled by `clip`; `ratesOf` gives each tensor's own rates. Returns how much it
+   * changes the weights (RelativeUpdate.ts).
    */
   update(ratesOf: (trainable: Trainable) => Rates, t: number, clip: number): number {
     this.#relative.remember()

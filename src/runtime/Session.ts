@@ -110,7 +110,7 @@ export class Session {
    */
   static async create(model: Uint8Array, options: SessionOptions): Promise<Session> {
     // float32 is to mean float32: the provider lets products round their operands to the 10 bits of TF32. Processes of stages have this from their
-    // start (stageEnvironment.ts), others from here.
+    // start (cudaEnvironment.ts), others from here.
     if (options.device === "cuda" && process.env["NVIDIA_TF32_OVERRIDE"] !== "0") process.env["NVIDIA_TF32_OVERRIDE"] = "0"
     try {
       const session = await InferenceSession.create(model, {

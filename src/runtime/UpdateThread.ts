@@ -20,7 +20,7 @@ export interface ThreadInput {
   readonly port: MessagePort
 }
 
-/** Entries of `control`: tasks given, tasks made, whether one failed. */
+/** Entries of `control`: tasks given, tasks made, whether the thread failed and is no more. */
 export const signals = { given: 0, made: 1, failed: 2 } as const
 
 export type Task =
@@ -33,8 +33,8 @@ export type Task =
 // The sources run as they are; in the bundle this module lies in chunks/, below the entries.
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./updateWorker.ts" : "../update-worker.js", import.meta.url)
 
-/** It makes next to no objects: a small heap is enough, and less memory of the process. */
-const resourceLimits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 }
+/** It makes next to no objects: less of them at a time is less memory of the process. */
+const resourceLimits = { maxYoungGenerationSizeMb: 1 }
 
 export class UpdateThread {
   readonly #worker: Worker
@@ -63,10 +63,10 @@ export class UpdateThread {
 
   /** Blocks until all tasks are made. */
   wait(): void {
-    const given = Atomics.load(this.#control, signals.given)
-    for (let made = Atomics.load(this.#control, signals.made); made < given; made = Atomics.load(this.#control, signals.made))
+    const entryOf = (signal: keyof typeof signals): number => Atomics.load(this.#control, signals[signal])
+    for (let made = entryOf("made"); made < entryOf("given") && entryOf("failed") === 0; made = entryOf("made"))
       Atomics.wait(this.#control, signals.made, made)
-    if (Atomics.load(this.#control, signals.failed) === 0) return
+    if (entryOf("failed") === 0) return
     const why = String(receiveMessageOnPort(this.#port)?.message)
     throw new BugError({ message: "a thread of the optimizer step failed", where: "the update of the weights", why })
   }

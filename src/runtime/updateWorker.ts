@@ -6,40 +6,47 @@ import { signals, type Task, type ThreadInput } from "./UpdateThread.ts"
 import { updateTensor } from "./updateTensor.ts"
 
 const { memories, stages, slots, squares, optimizer, control, port } = workerData as ThreadInput
-const reaches = memories.map((memory, i) => {
-  const { address, elements } = stages[i]!
-  return { kernels: loadKernels(memory), stage: { address, data: new Float32Array(memory.buffer, address, elements) } }
-})
-let gradients: readonly Float32Array[] = []
 
-const execute = (task: Task): void => {
-  switch (task.work) {
-    case "take":
-      gradients = task.gradients
-      return
-    case "squares":
-      return slots.forEach((slot, i) => squaresOf(slot, gradients[i]!, reaches[slot.memory]!, squares[i]!))
-    case "update":
-      return slots.forEach((slot, i) => {
-        for (const place of piecesOf(slot, gradients[i]!, reaches[slot.memory]!))
-          updateTensor(optimizer, place, task.rates[i]!, task.t, task.clip)
-      })
-    case "drop":
-      // Detached, so that their memory is there for the next ones at once.
-      for (const { buffer } of gradients) (buffer as ArrayBuffer).transfer(0)
-      gradients = []
+const serve = (): never => {
+  const reaches = memories.map((memory, i) => {
+    const { address, elements } = stages[i]!
+    return { kernels: loadKernels(memory), stage: { address, data: new Float32Array(memory.buffer, address, elements) } }
+  })
+  let gradients: readonly Float32Array[] = []
+
+  const execute = (task: Task): void => {
+    switch (task.work) {
+      case "take":
+        gradients = task.gradients
+        return
+      case "squares":
+        return slots.forEach((slot, i) => squaresOf(slot, gradients[i]!, reaches[slot.memory]!, squares[i]!))
+      case "update":
+        return slots.forEach((slot, i) => {
+          for (const place of piecesOf(slot, gradients[i]!, reaches[slot.memory]!))
+            updateTensor(optimizer, place, task.rates[i]!, task.t, task.clip)
+        })
+      case "drop":
+        // Detached, so that their memory is there for the next ones at once.
+        for (const { buffer } of gradients) (buffer as ArrayBuffer).transfer(0)
+        gradients = []
+    }
+  }
+
+  for (let made = 0; ; made++) {
+    Atomics.wait(control, signals.given, made)
+    execute(receiveMessageOnPort(port)!.message as Task)
+    Atomics.store(control, signals.made, made + 1)
+    Atomics.notify(control, signals.made)
   }
 }
 
-for (let made = 0; ; made++) {
-  Atomics.wait(control, signals.given, made)
-  const { message } = receiveMessageOnPort(port) as { readonly message: Task }
-  try {
-    execute(message)
-  } catch (error) {
-    port.postMessage(String(error))
-    Atomics.store(control, signals.failed, 1)
-  }
-  Atomics.store(control, signals.made, made + 1)
+try {
+  serve()
+} catch (error) {
+  port.postMessage(String(error))
+  Atomics.store(control, signals.failed, 1)
+  // Whoever waits looks again.
+  Atomics.add(control, signals.made, 1)
   Atomics.notify(control, signals.made)
 }

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "vitest"
 import { type Optimizer, optimizerDefaults } from "#src/graph/optimizer.ts"
 import { ParamStore } from "#src/runtime/ParamStore.ts"
 import { sharesOf } from "#src/runtime/UpdateShares.ts"
+import { UpdateThread } from "#src/runtime/UpdateThread.ts"
 
 // Enough for the threads to be worth it; pieces that are not whole, and a tensor of one value.
 const shapes = [[700, 1024], [300_001], [1], [5, 7], [40_000], [33]]
@@ -59,6 +60,20 @@ describe.each([
     for (const threads of [2, 3, 0])
       expect(await trained(storeOf(threads, optimizer, accumulates, anchored), accumulates)).toEqual(expected)
   })
+})
+
+const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
+
+test.each([
+  ["cannot start", [], []],
+  ["fails at its task", [{ address: 64, elements: 16 }], [{ memory: 7, p: 0, g: 0, state: [], scratch: 0, bytes: 64, shape: [16] }]]
+])("a thread that %s is an error, not a wait without end", async (_, stages, slots) => {
+  const squares = slots.map(() => new Float64Array(new SharedArrayBuffer(8)))
+  const thread = new UpdateThread({ memories: [memory], stages, slots, squares, optimizer: optimizerDefaults.sgd })
+  thread.give({ work: "squares" })
+  for (let again = 0; again < 2; again++)
+    expect(() => thread.wait()).toThrow(expect.objectContaining({ _tag: "BugError", message: "a thread of the optimizer step failed" }))
+  await thread.end()
 })
 
 test("tensors go to who has least, the largest first", () => {
