@@ -34,7 +34,8 @@ const serve = (): never => {
   }
 
   for (let made = 0; ; made++) {
-    Atomics.wait(control, signals.given, made)
+    // Again where a notice comes late: of a task already made.
+    while (Atomics.load(control, signals.given) === made) Atomics.wait(control, signals.given, made)
     execute(receiveMessageOnPort(port)!.message as Task)
     Atomics.store(control, signals.made, made + 1)
     Atomics.notify(control, signals.made)

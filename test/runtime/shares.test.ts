@@ -1,9 +1,11 @@
 // An optimizer step on several threads ends in the bytes of one on a single thread.
+import { setTimeout } from "node:timers/promises"
+import { MessageChannel, Worker } from "node:worker_threads"
 import { afterAll, describe, expect, test } from "vitest"
 import { type Optimizer, optimizerDefaults } from "#src/graph/optimizer.ts"
 import { ParamStore } from "#src/runtime/ParamStore.ts"
 import { sharesOf } from "#src/runtime/UpdateShares.ts"
-import { UpdateThread } from "#src/runtime/UpdateThread.ts"
+import { signals, type Task, type ThreadInput, UpdateThread } from "#src/runtime/UpdateThread.ts"
 
 // Enough for the threads to be worth it; pieces that are not whole, and a tensor of one value.
 const shapes = [[700, 1024], [300_001], [1], [5, 7], [40_000], [33]]
@@ -63,6 +65,23 @@ describe.each([
 })
 
 const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
+
+test("a notice without a task, as one that comes late, is no failure of the thread", async () => {
+  const control = new Int32Array(new SharedArrayBuffer(4 * Object.keys(signals).length))
+  const { port1, port2 } = new MessageChannel()
+  const input: ThreadInput = { memories: [], stages: [], slots: [], squares: [], optimizer: optimizerDefaults.sgd, control, port: port2 }
+  const worker = new Worker(new URL("../../src/runtime/updateWorker.ts", import.meta.url), { workerData: input, transferList: [port2] })
+  // The second one finds it asleep again: after the first it looked for a task.
+  for (let notice = 0; notice < 2; notice++)
+    while (Atomics.notify(control, signals.given) === 0 && Atomics.load(control, signals.failed) === 0) await setTimeout(1)
+  port1.postMessage({ work: "drop" } satisfies Task)
+  Atomics.add(control, signals.given, 1)
+  Atomics.notify(control, signals.given)
+  Atomics.wait(control, signals.made, 0)
+  port1.close()
+  await worker.terminate()
+  expect([...control]).toEqual([1, 1, 0])
+})
 
 test.each([
   ["cannot start", [], []],

@@ -18,14 +18,19 @@ export type RecordedVersions = Readonly<Record<string, RecordedVersion>>
 
 export const recordPath = join(import.meta.dirname, "versions.json")
 
+/** Modules that run in threads and processes of their own, so no import leads there. */
+const launched: Readonly<Record<string, readonly string[]>> = { train: ["stages/train/replica.ts", "src/runtime/updateWorker.ts"] }
+
 /** Digest of the modules (comments, formatting and types are inert) and package versions that a builtin stage's outputs come from. */
 export const sourceDigest = (kind: string): string => {
-  const { modules, packages } = moduleGraph(join(root, "stages", kind, "stage.ts"), root, moduleReader)
-  const sorted = (record: Readonly<Record<string, string>>): unknown => Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
-  // Compiled to WebAssembly, so no import leads there.
+  const entries = [`stages/${kind}/stage.ts`, ...(launched[kind] ?? [])]
+  const graphs = entries.map((entry) => moduleGraph(join(root, entry), root, moduleReader))
+  const sorted = (records: readonly Readonly<Record<string, string>>[]): unknown =>
+    Object.entries(Object.assign({}, ...records) as Record<string, string>).sort(([a], [b]) => (a < b ? -1 : 1))
+  // Compiled to WebAssembly, so no import leads there either.
   const kernels = kind === "train" ? readFileSync(join(root, "src/runtime/kernels/kernels.as.ts"), "utf8") : ""
   return createHash("sha256")
-    .update(JSON.stringify([sorted(modules), sorted(packages), kernels]))
+    .update(JSON.stringify([sorted(graphs.map(({ modules }) => modules)), sorted(graphs.map(({ packages }) => packages)), kernels]))
     .digest("hex")
 }
 
