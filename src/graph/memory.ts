@@ -1,6 +1,6 @@
 // How much memory a model's run takes for the values that it makes, told from the model alone: ONNX Runtime's own order of execution
 // (executionOrder.ts), its own choice of which values share a buffer (core/framework/allocation_planner.cc), its own arena (arena.ts).
-// Inputs and constants lie elsewhere: they are not counted. Outputs are, which a run gives back at its end.
+// Inputs, constants and outputs lie elsewhere, outputs in arrays of the caller (Session.run): they are not counted.
 import { newArena, rounded } from "./arena.ts"
 import { executionOrder } from "./executionOrder.ts"
 import type { OnnxModel, OnnxNode } from "./onnx/Model.ts"
@@ -41,8 +41,6 @@ interface Buffer {
   readonly name: string
   readonly dtype: DType
   readonly shape: Shape
-  /** Of one that the run allocates. */
-  readonly own: boolean
 }
 
 /** For each node in order of execution: buffers that it takes, and those that are given back after it. */
@@ -68,11 +66,11 @@ export const allocations = (model: OnnxModel, types: ReadonlyMap<string, Type>):
     lies.set(name, buffer)
     uses.set(buffer, (uses.get(buffer) ?? 0) + usesOf.get(name)!)
   }
-  const bufferFor = (name: string, own: boolean): Buffer => {
+  const bufferFor = (name: string): Buffer => {
     const { dtype, shape } = types.get(name)!
-    return { bytes: rounded(bytesOf({ dtype, shape })), name, dtype, shape, own }
+    return { bytes: rounded(bytesOf({ dtype, shape })), name, dtype, shape }
   }
-  for (const { name } of [...model.inputs, ...model.initializers]) if (usesOf.has(name)) place(name, bufferFor(name, false))
+  for (const { name } of [...model.inputs, ...model.initializers]) if (usesOf.has(name)) place(name, bufferFor(name))
   const fits = (buffer: Type, { dtype, shape }: Type): boolean =>
     bytesPer[buffer.dtype] === bytesPer[dtype] && buffer.shape.join() === shape.join()
   /** Outputs, that no later value takes over. */
@@ -94,9 +92,8 @@ export const allocations = (model: OnnxModel, types: ReadonlyMap<string, Type>):
       if (name === "") return
       const type = types.get(name)!
       if (fetched.has(name)) {
-        const buffer = bufferFor(name, true)
+        const buffer = bufferFor(name)
         kept.add(buffer)
-        taken.at(-1)!.push(buffer)
         return place(name, buffer)
       }
       const alias = at === 0 && aliases.has(node.opType) ? lies.get(node.inputs[0]!) : undefined
@@ -106,7 +103,7 @@ export const allocations = (model: OnnxModel, types: ReadonlyMap<string, Type>):
       if (shared !== undefined) return place(name, shared)
       const free = type.shape.length === 0 ? -1 : dead.findIndex((buffer) => fits(buffer, type))
       if (free >= 0) return place(name, dead.splice(free, 1)[0]!)
-      const buffer = bufferFor(name, true)
+      const buffer = bufferFor(name)
       taken.at(-1)!.push(buffer)
       place(name, buffer)
     })
@@ -114,8 +111,8 @@ export const allocations = (model: OnnxModel, types: ReadonlyMap<string, Type>):
     for (const name of [...node.inputs, ...node.outputs]) if (name !== "") done(name)
   })
   const frees = order.map((): Buffer[] => [])
-  // Outputs are given back at the end of the run, and a result that nobody reads.
-  for (const buffer of taken.flat()) frees[(kept.has(buffer) ? undefined : last.get(buffer)) ?? order.length - 1]!.push(buffer)
+  // A result that nobody reads is given back at the end of the run.
+  for (const buffer of taken.flat()) frees[last.get(buffer) ?? order.length - 1]!.push(buffer)
   return order.map((index, step) => {
     const node = model.nodes[index]!
     const x = node.inputs.map((name) => types.get(name)!)

@@ -61,9 +61,8 @@ export interface OpTable {
   Softmax: Axis
   LogSoftmax: Axis
   /**
-   * bitsandbytes' 4-bit form. inputs: packed uint8 [count / 2 rounded up to whole blocks], absmax float32 [blocks], and what the values are
-   * looked up with: table float32 [256, 2], the two values of each byte, and packed again; or table [65536, 4], those of two bytes, and
-   * the same bytes as uint16. `quantType`: the table is that of this code, for which there is a kernel.
+   * bitsandbytes' 4-bit form. inputs: packed uint8 [count / 2 rounded up to whole blocks], absmax float32 [blocks], table float32 [256, 2], the two
+   * values of each byte. `quantType`: the table is that of this code, for which there is a kernel.
    */
   Dequantize4Bit: { readonly shape: Shape; readonly blockSize: number; readonly quantType?: "nf4" | "fp4" }
   /** inputs: x [..., D], scale [D]; outputs: y, 1 / rms [..., 1]. */

@@ -87,7 +87,7 @@ export class BatchRunner {
 
   /** With `training` the graph computes gradients too. */
   static async create(options: RunnerOptions, shape: BatchShape, training?: TrainingRunner): Promise<BatchRunner> {
-    const { model, batchSize } = options
+    const { model, batchSize, device = "cpu" } = options
     const { graph, random } = lossGraph(model, options, batchSize, shape, {
       training: training !== undefined,
       packed: training?.packed ?? false,
@@ -95,7 +95,8 @@ export class BatchRunner {
       products: options.products,
       gradientCheckpointing: training?.gradientCheckpointing ?? false
     })
-    const session = await openSession(graph, { ...options, resident: training === undefined ? [] : options.store.resident })
+    const forTraining = training === undefined ? {} : { resident: options.store.resident, fills: device === "cpu" }
+    const session = await openSession(graph, { ...options, ...forTraining })
     return new BatchRunner(session, options, shape, training, random)
   }
 

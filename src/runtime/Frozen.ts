@@ -87,25 +87,11 @@ const memoized =
     return found
   }
 
-/** Once per table of codes, so that equal tables are one constant of a graph. */
-const oncePerCodes = (make: (codes: Float32Array) => Float32Array) => memoized(make, new WeakMap<Float32Array, Float32Array>())
-
-/** What a byte with two indices stands for, [256, 2]: the first value is that of the high bits. */
-const pairTable = oncePerCodes((codes) => Float32Array.from({ length: 512 }, (_, i) => codes[i & 1 ? (i >>> 1) & 15 : i >>> 5] as number))
-
-/** What two bytes stand for, read as one little-endian number, [65536, 4]. */
-const quadTable = oncePerCodes((codes) => {
-  const pairs = pairTable(codes)
-  return Float32Array.from({ length: 4 * 65536 }, (_, i) => {
-    const [word, place] = [i >>> 2, i & 3]
-    const byte = place < 2 ? word & 255 : word >>> 8
-    return pairs[2 * byte + (place & 1)] as number
-  })
-})
-
-/** Bytes as words of the same memory; a copy where they begin at an odd address. */
-const evenly = (bytes: Uint8Array): Uint8Array => (bytes.byteOffset % 2 === 0 ? bytes : bytes.slice())
-const wordsOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Uint16Array => new Uint16Array(buffer, byteOffset, byteLength / 2)
+/** What a byte with two indices stands for, [256, 2]: the first value is that of the high bits. Once per table of codes: equal tables are one constant of a graph. */
+const pairTable = memoized(
+  (codes: Float32Array) => Float32Array.from({ length: 512 }, (_, i) => codes[i & 1 ? (i >>> 1) & 15 : i >>> 5] as number),
+  new WeakMap<Float32Array, Float32Array>()
+)
 
 const total = (inputs: readonly FrozenInput[]): number =>
   inputs.reduce((sum, { data }) => sum + (isArray(data) ? data.byteLength : data.bytes), 0)
@@ -141,32 +127,31 @@ const scalesOf = (name: string, scales: Scales, blocks: number): ScaleInputs => 
 
 /**
  * Held in 4 bits: packed bytes and scales, filled up to whole blocks. Value: codes[index] * absmax of the block, exactly as
- * bitsandbytes computes it. Doubly quantised scales are worked out in the graph too, which adds a 64th to the work. `inWords`: four values are
- * looked up at a time, not two, from a table of 1 MiB: twice as fast on a CPU.
+ * bitsandbytes computes it. Doubly quantised scales are worked out in the graph too, which adds a 64th to the work.
  */
-export const quantized = (name: string, stored: QuantizedWeight, inWords = false): Frozen => {
+export const quantized = (name: string, stored: QuantizedWeight): Frozen => {
   const { quantType, packed, blockSize, shape, scales, codes, transposed } = stored
   const count = sizeOf(shape)
   const blocks = Math.ceil(count / blockSize)
   const bytes = (blocks * blockSize) / 2
   const { inputs: scaleInputs, absmax } = scalesOf(name, scales, blocks)
-  const data = inWords ? evenly(padded(packed, bytes)) : padded(packed, bytes)
-  const held: readonly FrozenInput[] = [{ name: `${name}.packed`, dtype: "uint8", shape: [bytes], data }, ...scaleInputs]
-  const words: FrozenInput = { name: `${name}.words`, dtype: "uint16", shape: [bytes / 2], data: wordsOf(data) }
+  const held: FrozenInput = { name: `${name}.packed`, dtype: "uint8", shape: [bytes], data: padded(packed, bytes) }
+  const inputs = [held, ...scaleInputs]
   return {
     name,
     shape: transposed ? shape.toReversed() : shape,
     form: `${quantType}${scales.kind === "double" ? " with double quantisation" : ""}`,
-    inputs: inWords ? [words, ...held] : held,
+    inputs,
     value: (values, table) => {
-      const [indices] = values as [Value]
-      const [bytes, ...scale] = values.slice(inWords ? 1 : 0) as [Value, ...Value[]]
-      const all = inWords ? table(bytes.graph, quadTable(codes), [65536, 4]) : table(bytes.graph, pairTable(codes), [256, 2])
+      const [bytes, ...scale] = values as [Value, ...Value[]]
       const kernel = codes === codesOf[quantType] ? { quantType } : {}
-      const value = dequantize4Bit(bytes, absmax(scale, table), { table: all, indices }, { shape, blockSize, ...kernel })
+      const value = dequantize4Bit(bytes, absmax(scale, table), table(bytes.graph, pairTable(codes), [256, 2]), {
+        ...{ shape, blockSize },
+        ...kernel
+      })
       return transposed ? transpose(value) : value
     },
-    bytes: total(held)
+    bytes: total(inputs)
   }
 }
 
@@ -179,8 +164,6 @@ export interface FreezeOptions {
   readonly mapped?: boolean
   /** Leave 16-bit tensors in their files too: half the memory, but widened again at each use. Default true. */
   readonly halves?: boolean
-  /** Weights in 4 bits are looked up four at a time, as a CPU does it faster. Default false. */
-  readonly inWords?: boolean
 }
 
 /**
@@ -190,13 +173,13 @@ export interface FreezeOptions {
 export const freeze = (
   parameters: readonly Pick<Parameter, "name" | "shape">[],
   weights: Weights,
-  { mapped = true, halves = true, inWords = false }: FreezeOptions = {}
+  { mapped = true, halves = true }: FreezeOptions = {}
 ): readonly Frozen[] => {
   const real = memoized((path: string) => realpathSync(path), new Map<string, string>())
   let folder: string | undefined
   return parameters.map(({ name, shape }) => {
     const fourBit = weights.quantized?.(name)
-    if (fourBit !== undefined) return quantized(name, fourBit, inWords)
+    if (fourBit !== undefined) return quantized(name, fourBit)
     const tensor = weights.stored?.(name)
     if (tensor === undefined || !mapped || !(halves || tensor.dtype === "F32")) return plain(name, shape, weights.read(name))
     const path = real(tensor.path)

@@ -23,7 +23,7 @@ export interface TrainableSpec {
 export interface Trainable extends TrainableSpec {
   /** The weight: fed to ONNX Runtime as it is. */
   readonly p: Float32Array
-  /** The gradient of one micro-batch, until the next one's is there. */
+  /** The gradient of one micro-batch, until the next one's is there: ONNX Runtime writes it here. */
   readonly g: Float32Array
   /** What the optimizer keeps of it. */
   readonly state: readonly (StateTensor & { readonly data: Float32Array })[]
@@ -33,7 +33,7 @@ interface Slot {
   readonly address: SlotAddress
   readonly reach: Reach
   readonly weights: Float32Array
-  /** The sum over a step's micro-batches, and what is added to it; without, the gradient is the one micro-batch's. */
+  /** The sum over a step's micro-batches, and what is added to it; without, the step's gradient is the one micro-batch's. */
   readonly sum: Float32Array | undefined
   /** The initial weights, where they are kept. */
   readonly anchor: { readonly data: Float32Array; readonly address: number } | undefined
@@ -48,7 +48,7 @@ const mostThreads = 4
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
 
 /**
- * State of all trainable tensors, zeroed at first. Bytes per value: 4 for the weight, 4 for the gradient as ONNX Runtime hands it out, 4 for
+ * State of all trainable tensors, zeroed at first. Bytes per value: 4 for the weight, 4 for the gradient of a micro-batch, 4 for
  * the sum of several micro-batches, 4 for the initial weight, and the optimizer's: adamw 8, lion and sgd with momentum 4, sgd 0,
  * adafactor next to none.
  */
@@ -57,7 +57,6 @@ export class ParamStore {
   readonly resident: readonly string[] = []
   readonly trainables: readonly Trainable[]
   readonly #slots: readonly Slot[]
-  readonly #gradients: Float32Array[]
   readonly #shares: UpdateShares
   readonly #relative: RelativeUpdate
 
@@ -89,17 +88,14 @@ export class ParamStore {
       // A stage for whole tensors is too large to have several.
       inPieces ? Math.min(threads === 0 ? availableParallelism() : threads, mostThreads) : 1
     )
-    const gradients = specs.map(({ shape }) => new Float32Array(sizeOf(shape)))
-    this.#gradients = gradients
     this.trainables = specs.map((spec, i) => {
       const { arrays } = groups[i] as ArrayGroup
       const state = (states[i] as readonly StateTensor[]).map((tensor, k) => ({ ...tensor, data: arrays[fixed + k] as Float32Array }))
       return {
         ...spec,
         p: arrays[0] as Float32Array,
-        get g() {
-          return gradients[i] as Float32Array
-        },
+        // Not in the kernels' memory: what lies there of one tensor has to be less than 4 GiB.
+        g: new Float32Array(new SharedArrayBuffer(4 * sizeOf(spec.shape))),
         state
       }
     })
@@ -114,6 +110,7 @@ export class ParamStore {
           memory: memories.indexOf(memory),
           p,
           g: sums ? sum : undefined,
+          gradient: (this.trainables[i] as Trainable).g,
           state,
           scratch: addresses.at(-1) as number,
           bytes,
@@ -142,29 +139,24 @@ export class ParamStore {
     return Object.fromEntries(this.trainables.map(({ name, p }) => [name, p]))
   }
 
-  /** The runtime hands out copies of what it made: they are the gradients. */
   async fill(session: Session, feeds: DeviceFeeds, nll: Float32Array): Promise<void> {
-    // Detached, so that their memory is there for the next ones at once; those that went to other threads are already.
-    this.#shares.drop()
-    for (const { buffer } of this.#gradients) if (buffer instanceof ArrayBuffer && buffer.byteLength > 0) buffer.transfer(0)
-    const found = await session.run(feeds, [...this.trainables.map(({ name }) => names.gradient(name)), names.nll])
-    this.trainables.forEach(({ name }, i) => (this.#gradients[i] = found[names.gradient(name)] as Float32Array))
-    nll.set(found[names.nll] as Float32Array)
+    const gradients = Object.fromEntries(this.trainables.map(({ name, g }) => [names.gradient(name), g]))
+    await session.run(feeds, { ...gradients, [names.nll]: nll })
   }
 
   clear(): void {
-    for (const g of this.#gradients) g.fill(0)
+    for (const { g } of this.trainables) g.fill(0)
   }
 
   /** Takes the micro-batch's gradients into the step's; `first` begins a step. */
   accumulate(first: boolean): void {
-    this.#slots.forEach(({ address, reach: { kernels, stage }, sum }, i) => {
-      if (sum === undefined) return
+    for (const { address, reach, sum } of this.#slots) {
+      if (sum === undefined) continue
       if (first) sum.fill(0)
-      for (const { at, bytes } of staged(this.#gradients[i] as Float32Array, stage)) {
-        kernels.accumulate((address.g as number) + at, stage.address, bytes)
+      for (const { at, bytes } of staged(address.gradient, reach.stage)) {
+        reach.kernels.accumulate((address.g as number) + at, reach.stage.address, bytes)
       }
-    })
+    }
   }
 
   /** Keeps the weights as they are now as the initial ones. */
@@ -181,7 +173,7 @@ export class ParamStore {
 
   /** Global L2 norm of the step's gradient: squares summed in float64, piece by piece in fixed order. */
   gradNorm(): number {
-    return Math.sqrt(this.#shares.squares(this.#gradients))
+    return Math.sqrt(this.#shares.squares())
   }
 
   /**
@@ -190,7 +182,7 @@ export class ParamStore {
    */
   update(ratesOf: (trainable: Trainable) => Rates, t: number, clip: number): number {
     this.#relative.remember()
-    this.#shares.update(this.#gradients, this.trainables.map(ratesOf), t, clip, () => faultPoint("during-update"))
+    this.#shares.update(this.trainables.map(ratesOf), t, clip, () => faultPoint("during-update"))
     return this.#relative.measure()
   }
 

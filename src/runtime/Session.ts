@@ -3,6 +3,7 @@
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import { BugError, EnvironmentError } from "#src/domain/Errors.ts"
 import type { AnnealError } from "#src/domain/Errors.ts"
+import { notReturned } from "#src/graph/onnx/encode.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
 import type { TypedArray } from "#src/graph/Type.ts"
 
@@ -66,11 +67,15 @@ interface Slot {
 
 const slots = (metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap<string, Slot> =>
   new Map(
-    metadata.map((value) => {
+    metadata.flatMap((value) => {
+      if (value.name === notReturned) return []
       if (!value.isTensor) throw new BugError({ message: `${value.name} is no tensor`, where: "session" })
-      return [value.name, { type: value.type, shape: value.shape.map(Number) }]
+      return [[value.name, { type: value.type, shape: value.shape.map(Number) }]]
     })
   )
+
+/** What the library says to a result that is no tensor. */
+const refusal = "Non tensor type is temporarily not supported."
 
 /** The library's names of what stays in a device's memory. */
 const deviceMemory = "gpu-buffer"
@@ -94,6 +99,8 @@ export class Session {
   readonly #session: InferenceSession
   readonly #inputs: ReadonlyMap<string, Slot>
   readonly #outputs: ReadonlyMap<string, Slot>
+  /** Results are written into the caller's arrays and not copied besides. */
+  readonly #fills: boolean
   readonly #profiles: boolean
 
   private constructor(session: InferenceSession, profiles: boolean) {
@@ -101,6 +108,7 @@ export class Session {
     this.#profiles = profiles
     this.#inputs = slots(session.inputMetadata)
     this.#outputs = slots(session.outputMetadata)
+    this.#fills = session.outputNames.includes(notReturned)
   }
 
   /**
@@ -147,8 +155,8 @@ export class Session {
   }
 
   /**
-   * Runs the graph for the named outputs. Fetches are names, or arrays by name that are filled in place (the runtime also returns a copy
-   * of each: it is dropped). Returns the arrays by name.
+   * Runs the graph for the named outputs. Fetches are names, or arrays by name that are filled in place (the library also makes a copy
+   * of each, which is dropped, unless the model was encoded to fill arrays). Returns the arrays by name.
    */
   async run(feeds: DeviceFeeds, fetches: readonly string[] | Readonly<Arrays>): Promise<Arrays> {
     const tensors = this.#tensors(feeds)
@@ -159,7 +167,7 @@ export class Session {
     const targets = Object.fromEntries(
       Object.entries(fetches).map(([name, data]) => [name, view(name, data, this.#slot(this.#outputs, name))])
     )
-    const copies = await this.#call(tensors, targets)
+    const copies = await this.#call(tensors, this.#fills ? { [notReturned]: null, ...targets } : targets)
     for (const [name, { data }] of Object.entries(copies)) free(data as TypedArray, fetches[name] as TypedArray)
     return { ...fetches }
   }
@@ -190,10 +198,15 @@ export class Session {
     )
   }
 
-  async #call(feeds: Record<string, Tensor>, fetches: readonly string[] | Record<string, Tensor>): Promise<InferenceSession.ReturnType> {
+  async #call(
+    feeds: Record<string, Tensor>,
+    fetches: readonly string[] | InferenceSession.NullableOnnxValueMapType
+  ): Promise<InferenceSession.ReturnType> {
     try {
       return await this.#session.run(feeds, fetches)
     } catch (u) {
+      // After the run.
+      if (notReturned in fetches && u instanceof Error && u.message === refusal) return {}
       throw toError(u, "running a graph")
     }
   }

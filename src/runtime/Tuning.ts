@@ -76,8 +76,6 @@ export interface TuneOptions {
   readonly optimizer?: Optimizer
   /** Frozen tensors stay in their files; default true. A device with memory of its own takes one copy of each for all sessions. */
   readonly mapped?: boolean
-  /** As in FreezeOptions. */
-  readonly inWords?: boolean
   /** Of the norm and the update, where they are made on the host; 0: one per core; default 1. */
   readonly threads?: number
 }
@@ -86,13 +84,13 @@ export interface TuneOptions {
 export const tune = (
   tuning: Tuning,
   weights: Weights,
-  { accumulates, anchored, seed, start, optimizer, mapped = true, inWords = false, threads }: TuneOptions
+  { accumulates, anchored, seed, start, optimizer, mapped = true, threads }: TuneOptions
 ): Tuned => {
   refuseFourBit(tuning.trainables, weights)
   const store = new ParamStore(tuning.trainables, accumulates, anchored, optimizer, threads)
   const initial = start ?? tuning.adapter?.initial(weights, seed) ?? weights
   begin(store, initial)
-  return { tuning, store, frozen: freeze(tuning.frozen, weights, { mapped, inWords }) }
+  return { tuning, store, frozen: freeze(tuning.frozen, weights, { mapped }) }
 }
 
 /** Fills the trained tensors with their first values. */

@@ -34,9 +34,7 @@ export class UpdateShares {
   /** Of each slot, the sums of squares of its pieces: they are added in the same order, whoever made them. */
   readonly #squares: readonly Float64Array[]
   readonly #shares: readonly (readonly number[])[]
-  #others: readonly Share[] | undefined
-  /** Whether the other threads have the gradients of their slots. */
-  #given = false
+  #started: readonly Share[] | undefined
 
   /** One thread for each stage of the memories, this one included; the others start with the first step. */
   constructor(slots: readonly SlotAddress[], memories: readonly SharedMemory[], optimizer: Optimizer) {
@@ -50,51 +48,32 @@ export class UpdateShares {
     this.#shares = sharesOf(sizes, isWorth ? memories[0]!.stages.length : 1)
   }
 
-  /** Sum of squares of the step's gradient: of slots that have none in the memory it is `gradients`', which may move to other threads until the update. */
-  squares(gradients: readonly Float32Array[]): number {
-    for (const { thread } of this.#ready(gradients)) thread.give({ work: "squares" })
-    for (const i of this.#shares[0]!) squaresOf(this.#slots[i]!, gradients[i]!, this.#reachOf(i), this.#squares[i]!)
+  /** Sum of squares of the step's gradient. */
+  squares(): number {
+    for (const { thread } of this.#others()) thread.give({ work: "squares" })
+    for (const i of this.#shares[0]!) squaresOf(this.#slots[i]!, this.#reachOf(i), this.#squares[i]!)
     this.#wait()
     return this.#squares.reduce((sum, pieces) => pieces.reduce((total, piece) => total + piece, sum), 0)
   }
 
   /** Optimizer step `t` (from 1) over the gradient scaled by `clip`; `rates` of each slot. `between`: called after each tensor of this thread. */
-  update(gradients: readonly Float32Array[], rates: readonly Rates[], t: number, clip: number, between: () => void): void {
-    for (const { own, thread } of this.#ready(gradients)) thread.give({ work: "update", rates: own.map((i) => rates[i]!), t, clip })
+  update(rates: readonly Rates[], t: number, clip: number, between: () => void): void {
+    for (const { own, thread } of this.#others()) thread.give({ work: "update", rates: own.map((i) => rates[i]!), t, clip })
     for (const i of this.#shares[0]!) {
-      for (const place of piecesOf(this.#slots[i]!, gradients[i]!, this.#reachOf(i)))
-        updateTensor(this.#optimizer, place, rates[i]!, t, clip)
+      for (const place of piecesOf(this.#slots[i]!, this.#reachOf(i))) updateTensor(this.#optimizer, place, rates[i]!, t, clip)
       between()
     }
     this.#wait()
-    this.drop()
-  }
-
-  /** Gives back the memory of gradients that other threads have. */
-  drop(): void {
-    if (!this.#given) return
-    for (const { thread } of this.#others ?? []) thread.give({ work: "drop" })
-    this.#given = false
   }
 
   async end(): Promise<void> {
-    await Promise.all((this.#others ?? []).map(({ thread }) => thread.end()))
-    this.#others = undefined
+    await Promise.all((this.#started ?? []).map(({ thread }) => thread.end()))
+    this.#started = undefined
   }
 
-  /** The other threads, with the gradients of their slots. */
-  #ready(gradients: readonly Float32Array[]): readonly Share[] {
-    const others = (this.#others ??= this.#start())
-    if (this.#given) return others
-    for (const { own, thread } of others) {
-      const moved = own.map((i) => (this.#slots[i]!.g === undefined ? gradients[i]! : new Float32Array(0)))
-      thread.give(
-        { work: "take", gradients: moved },
-        moved.map(({ buffer }) => buffer as ArrayBuffer)
-      )
-    }
-    this.#given = true
-    return others
+  /** The other threads. */
+  #others(): readonly Share[] {
+    return (this.#started ??= this.#start())
   }
 
   #reachOf(i: number): Reach {
@@ -102,7 +81,7 @@ export class UpdateShares {
   }
 
   #wait(): void {
-    for (const { thread } of this.#others ?? []) thread.wait()
+    for (const { thread } of this.#started ?? []) thread.wait()
   }
 
   #start(): readonly Share[] {

@@ -24,11 +24,8 @@ export interface ThreadInput {
 export const signals = { given: 0, made: 1, failed: 2 } as const
 
 export type Task =
-  /** The gradient of each slot, empty where the memory has it. */
-  | { readonly work: "take"; readonly gradients: readonly Float32Array[] }
   | { readonly work: "squares" }
   | { readonly work: "update"; readonly rates: readonly Rates[]; readonly t: number; readonly clip: number }
-  | { readonly work: "drop" }
 
 // The sources run as they are; in the bundle this module lies in chunks/, below the entries.
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./updateWorker.ts" : "../update-worker.js", import.meta.url)
@@ -54,9 +51,9 @@ export class UpdateThread {
     port1.unref()
   }
 
-  /** Begins a task; `moved`: memory that goes to the thread. */
-  give(task: Task, moved: readonly ArrayBuffer[] = []): void {
-    this.#port.postMessage(task, moved)
+  /** Begins a task. */
+  give(task: Task): void {
+    this.#port.postMessage(task)
     Atomics.add(this.#control, signals.given, 1)
     Atomics.notify(this.#control, signals.given)
   }

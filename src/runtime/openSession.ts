@@ -7,13 +7,18 @@ import type { OnnxModel } from "#src/graph/onnx/Model.ts"
 import { placement } from "#src/graph/onnx/placement.ts"
 import { Session, type SessionOptions } from "./Session.ts"
 
+export interface OpenOptions extends SessionOptions {
+  /** Its results are for arrays of the caller only (Session.run). */
+  readonly fills?: boolean
+}
+
 /** @throws BugError where the device has no kernel for a node */
-export const openSession = (graph: Graph, options: SessionOptions): Promise<Session> =>
+export const openSession = (graph: Graph, options: OpenOptions): Promise<Session> =>
   openModel(lower(graph, options.device), { ...options, folder: graph.folder })
 
 /** The same for a graph that is lowered already. */
-export const openModel = (model: OnnxModel, options: SessionOptions): Promise<Session> => {
-  const { threads, device = "cpu", deviceId, folder, resident = [] } = options
+export const openModel = (model: OnnxModel, options: OpenOptions): Promise<Session> => {
+  const { threads, device = "cpu", deviceId, folder, resident = [], fills = false } = options
   const lost = placement(model, device).find(({ place }) => place === "missing")
   if (lost !== undefined) {
     const { node, type } = lost
@@ -25,5 +30,5 @@ export const openModel = (model: OnnxModel, options: SessionOptions): Promise<Se
     })
   }
   const rest = { ...(deviceId === undefined ? {} : { deviceId }), ...(resident.length === 0 ? {} : { resident }) }
-  return Session.create(encode(model), { threads, device, folder, ...rest })
+  return Session.create(encode(model, { fills }), { threads, device, folder, ...rest })
 }

@@ -17,8 +17,6 @@ export interface Held {
   readonly dtype: SavedDType
   /** Whether files are mapped: on the CPU. Default true. */
   readonly mapped?: boolean
-  /** As in FreezeOptions. */
-  readonly inWords?: boolean
 }
 
 /** How the linear layers are held in 4 bits, by the method or by the base's own file. */
@@ -37,7 +35,7 @@ const quantOf = ({ configJson }: Model, method: Method): QuantOptions | undefine
 export const standIns = (
   model: Model,
   parameters: readonly Parameter[],
-  { method, weights, dtype, mapped = true, inWords = false }: Held
+  { method, weights, dtype, mapped = true }: Held
 ): readonly Frozen[] => {
   const largest = parameters.reduce((most, { shape }) => Math.max(most, sizeOf(shape)), 0)
   const zeros = new ArrayBuffer(4 * largest)
@@ -70,7 +68,7 @@ export const standIns = (
     const linear = linears.get(name)
     if (quant !== undefined && linear !== undefined) {
       const { outFeatures, inFeatures, transposed = false } = linear
-      return quantized(name, { ...inFourBits([outFeatures, inFeatures], quant), transposed }, inWords)
+      return quantized(name, { ...inFourBits([outFeatures, inFeatures], quant), transposed })
     }
     const stored = dtype === "float32" ? weights?.stored?.(name)?.dtype : savedDTypes[dtype]
     if (stored === undefined || !mapped) return plain(name, shape, floats(sizeOf(shape)))

@@ -12,24 +12,15 @@ const serve = (): never => {
     const { address, elements } = stages[i]!
     return { kernels: loadKernels(memory), stage: { address, data: new Float32Array(memory.buffer, address, elements) } }
   })
-  let gradients: readonly Float32Array[] = []
 
   const execute = (task: Task): void => {
     switch (task.work) {
-      case "take":
-        gradients = task.gradients
-        return
       case "squares":
-        return slots.forEach((slot, i) => squaresOf(slot, gradients[i]!, reaches[slot.memory]!, squares[i]!))
+        return slots.forEach((slot, i) => squaresOf(slot, reaches[slot.memory]!, squares[i]!))
       case "update":
         return slots.forEach((slot, i) => {
-          for (const place of piecesOf(slot, gradients[i]!, reaches[slot.memory]!))
-            updateTensor(optimizer, place, task.rates[i]!, task.t, task.clip)
+          for (const place of piecesOf(slot, reaches[slot.memory]!)) updateTensor(optimizer, place, task.rates[i]!, task.t, task.clip)
         })
-      case "drop":
-        // Detached, so that their memory is there for the next ones at once.
-        for (const { buffer } of gradients) (buffer as ArrayBuffer).transfer(0)
-        gradients = []
     }
   }
 

@@ -70,7 +70,6 @@ export const forecastOf = (config: TrainConfig, subject: Subject): Forecast => {
     ...(weights === undefined ? {} : { weights }),
     dtype: config.dtype,
     mapped: kindOf(config.device) === "cpu",
-    inWords: kindOf(config.device) === "cpu",
     optimizer: optimizerOf(config),
     batchSize: config.batchSize,
     ...shapesOf(config, subject, tuning),

@@ -72,7 +72,6 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
   if (config.dtype !== "float32") say(precisionLine(config, tuning.frozen.length > 0))
   const tuned = tune(tuning, held, {
     mapped: device !== "webgpu",
-    inWords: device === "cpu",
     ...(device === "cpu" ? { threads } : {}),
     accumulates,
     anchored: config.l2ToBase > 0,

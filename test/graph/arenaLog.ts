@@ -34,10 +34,9 @@ const tuned = tune(tuningOf(model, method, 1e-3), baseOf(model, initialWeights(m
 const shape = { length: 96, targets: 8 * 96 }
 const { graph } = lossGraph(model, tuned, 8, shape, { training: true, gradientCheckpointing: checkpointing === "on" })
 const lowered = lower(graph)
-const session = await Session.create(encode(lowered), { threads: 1 })
+const session = await Session.create(encode(lowered, { fills: true }), { threads: 1 })
 const arrays = (values: typeof lowered.inputs) =>
   Object.fromEntries(values.map(({ name, dtype, shape }) => [name, new arrayClass[dtype](sizeOf(shape))]))
-const outputs = lowered.outputs.map(({ name }) => name)
-for (let run = 0; run < 3; run++) await session.run(arrays(lowered.inputs), outputs)
+for (let run = 0; run < 3; run++) await session.run(arrays(lowered.inputs), arrays(lowered.outputs))
 await session.release()
 console.log(JSON.stringify(runMemory(lowered, typesOf(lowered)).regions))

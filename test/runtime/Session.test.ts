@@ -1,8 +1,9 @@
 // The wrapper over ONNX Runtime: shared memory in and out, results that do not depend on threads, errors without a native trace.
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { isAnnealError } from "#src/domain/Errors.ts"
 import { Graph } from "#src/graph/Graph.ts"
-import { encodeModel } from "#src/graph/onnx/encode.ts"
+import { encode, encodeModel } from "#src/graph/onnx/encode.ts"
+import { lower } from "#src/graph/onnx/lower.ts"
 import { add, cast, scale } from "#src/graph/ops/elementwise.ts"
 import { gather } from "#src/graph/ops/index.ts"
 import { Session } from "#src/runtime/Session.ts"
@@ -65,6 +66,24 @@ describe("Session", () => {
     }
     expect(results[1]).toEqual(results[0])
     expect(results[2]).toEqual(results[0])
+  })
+
+  test.each([
+    ["a model fills arrays of the caller, and copies are dropped", false, 2],
+    ["one that was encoded for that makes none", true, 0]
+  ])("%s", async (_, fills, copies) => {
+    const session = await Session.create(encode(lower(doubling()), { fills }), { threads: 1 })
+    expect(session.outputNames).toEqual(["twice", "next"])
+    const x = Float32Array.of(1, 2, 3, 4)
+    const [twice, next] = [new Float32Array(4), new Float32Array(new SharedArrayBuffer(16))]
+    const dropped = vi.spyOn(ArrayBuffer.prototype, "transfer")
+    await session.run({ x }, { twice, next })
+    expect(dropped).toHaveBeenCalledTimes(copies)
+    dropped.mockRestore()
+    expect([...twice, ...next]).toEqual([2, 4, 6, 8, 2, 3, 4, 5])
+    expect(await session.run({ x }, ["next"])).toEqual({ next: Float32Array.of(2, 3, 4, 5) })
+    expect(isAnnealError(await failure(() => session.run({}, { twice })))).toBe(true)
+    await session.release()
   })
 
   test.each([

@@ -69,17 +69,14 @@ export const scatterElements: Infer<"ScatterElements"> = (op, inputs, { axis }) 
 }
 
 export const dequantize4Bit: Infer<"Dequantize4Bit"> = (op, inputs, { shape, blockSize }) => {
-  expectCount(op, inputs, 4)
-  const [packed, absmax, table, indices] = inputs as [Type, Type, Type, Type]
+  expectCount(op, inputs, 3)
+  const [packed, absmax, table] = inputs as [Type, Type, Type]
   expectDType(op, inputs, packed, "uint8")
   expectDType(op, inputs, absmax, "float32")
   expectDType(op, inputs, table, "float32")
-  const inWords = indices.dtype === "uint16"
-  if (!inWords) expectDType(op, inputs, indices, "uint8")
   const blocks = Math.ceil(sizeOf(shape) / blockSize)
-  const bytes = (blocks * blockSize) / 2
-  const expected = { packed: [bytes], absmax: [blocks], table: inWords ? [65536, 4] : [256, 2], indices: [inWords ? bytes / 2 : bytes] }
-  const found = [packed, absmax, table, indices]
+  const expected = { packed: [(blocks * blockSize) / 2], absmax: [blocks], table: [256, 2] }
+  const found = [packed, absmax, table]
   if (Object.values(expected).every((each, i) => sameShape(found[i]!.shape, each))) return [{ dtype: "float32", shape }]
   const list = Object.entries(expected).map(([name, each]) => `${name} [${each.join(",")}]`)
   return fail(op, inputs, "shape mismatch", `${blocks} blocks of ${blockSize}: ${list.join(", ")}`)

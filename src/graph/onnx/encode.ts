@@ -6,12 +6,22 @@ import { dataTypes } from "./Model.ts"
 import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./Model.ts"
 import { Writer } from "./protobuf.ts"
 
+/**
+ * An output of a type that ONNX Runtime's library for Node.js does not return: an empty sequence, before all other outputs. The library copies what it returns,
+ * the results too that were written into arrays of the caller; where this one is asked for it ends with an error before the first copy.
+ */
+export const notReturned = "not returned"
+
 /** Bytes for a session or a file: only nodes that an output needs, in the order that keeps memory low (order.ts). */
 export const encodeModel = (graph: Graph, target: Target = "cpu"): Uint8Array => encode(lower(graph, target))
 
-export const encode = (model: OnnxModel): Uint8Array => {
+/** `fills`: adds `notReturned`. */
+export const encode = (model: OnnxModel, { fills = false } = {}): Uint8Array => {
   const writer = new Writer().varint(1, model.irVersion).string(2, "anneal")
-  writer.message(7, (w) => writeGraph(w, model, "graph"))
+  writer.message(7, (w) => {
+    if (fills) writeNotReturned(w)
+    writeGraph(w, model, "graph")
+  })
   for (const [domain, version] of Object.entries(model.opsets)) writer.message(8, (w) => w.string(1, domain).varint(2, version))
   return writer.finish()
 }
@@ -57,6 +67,14 @@ const writeTensor = (writer: Writer, tensor: OnnxTensor): void => {
   }
   for (const [key, value] of Object.entries(tensor.external)) writer.message(13, (w) => w.string(1, key).string(2, String(value)))
   writer.varint(14, externalLocation)
+}
+
+const writeNotReturned = (writer: Writer): void => {
+  writer.message(1, (node) => node.string(2, notReturned).string(3, notReturned).string(4, "SequenceEmpty"))
+  const element = (type: Writer): Writer => type.message(1, (tensor) => tensor.varint(1, dataTypes.float32))
+  writer.message(12, (output) =>
+    output.string(1, notReturned).message(2, (type) => type.message(4, (sequence) => sequence.message(1, element)))
+  )
 }
 
 const writeValue = (writer: Writer, value: OnnxValue): void => {

@@ -150,7 +150,7 @@ const table: LowerTable = {
     void emit.node("ScatterElements", x, y, { axis: int(attributes.axis), reduction: text(attributes.reduction) }),
   Softmax: withAxis,
   LogSoftmax: withAxis,
-  Dequantize4Bit: ({ emit, attributes, x, y }) => dequantize(emit, attributes, x, y[0]!),
+  Dequantize4Bit: dequantize,
   SimplifiedLayerNormalization: rmsNorm,
   LayerNormalization: layerNorm,
   RotaryEmbedding: rotaryEmbedding,

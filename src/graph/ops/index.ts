@@ -21,13 +21,9 @@ export const gather = (data: Value, indices: Value, { axis = 0, paddingIdx }: Ga
 export const gatherElements = (data: Value, indices: Value, axis: number): Value =>
   data.graph.add("GatherElements", [data, indices], { axis: normalAxis(axis, data.shape.length) ?? axis })[0]!
 
-/** The values of bitsandbytes' 4-bit form: table[indices] * absmax of the block, flat and row-major, as `shape`. No gradient. */
-export const dequantize4Bit = (
-  packed: Value,
-  absmax: Value,
-  { table, indices }: { readonly table: Value; readonly indices: Value },
-  attributes: OpTable["Dequantize4Bit"]
-): Value => packed.graph.add("Dequantize4Bit", [packed, absmax, table, indices], attributes)[0]!
+/** The values of bitsandbytes' 4-bit form: table[packed] * absmax of the block, flat and row-major, as `shape`. No gradient. */
+export const dequantize4Bit = (packed: Value, absmax: Value, table: Value, attributes: OpTable["Dequantize4Bit"]): Value =>
+  packed.graph.add("Dequantize4Bit", [packed, absmax, table], attributes)[0]!
 
 /** data with updates put ("none") or added ("add", repeated indices add up) at indices. */
 export const scatterElements = (data: Value, indices: Value, updates: Value, axis: number, reduction: "none" | "add" = "none"): Value =>
