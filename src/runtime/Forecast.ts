@@ -39,10 +39,10 @@ export interface ForecastOptions extends Held {
 export interface Forecast {
   /** Trained weights in float32, frozen ones in the form in which they are held. */
   readonly weights: number
-  /** Of a micro-batch, as the runtime hands them out at the end of a run, and the sum of several. */
+  /** Of a micro-batch, and the sum of several. */
   readonly gradients: number
   readonly optimizer: number
-  /** What the runtime holds for intermediate values and, until the end of a run, its results, without the logits. */
+  /** What the runtime holds for intermediate values, without the logits. */
   readonly activations: number
   /** Values as wide as the vocabulary that are alive when most memory is. */
   readonly logits: number
