@@ -115,7 +115,7 @@ export const executionOnly = [
 
 export const trainKind = stageKind({
   kind: "train",
-  version: 3,
+  version: 2,
   config: TrainConfig,
   inputs: { train: "tokens", validation: "tokens?", base: "base", adapter: "model?" },
   outputs: { model: "model", log: "log" },

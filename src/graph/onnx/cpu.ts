@@ -1,7 +1,6 @@
 // What is lowered otherwise for the CPU, which has no kernel for products of 16-bit matrices: they are computed in float32 between casts that
 // round what goes in and what comes out. Left to itself the runtime refuses those of bfloat16, and computes those of float16 without the rounding.
 import { type DType, is16Bit } from "../Type.ts"
-import { logSoftmaxNode, softmaxCrossEntropy } from "./crossEntropy.ts"
 import { dequantizeByKernel } from "./fourBit.ts"
 import { int, type Lower, type LowerTable } from "./Lowering.ts"
 import { dataTypes } from "./Model.ts"
@@ -23,7 +22,5 @@ export const forCpu = (usual: LowerTable): LowerTable => ({
   ...usual,
   MatMul: rounded(usual.MatMul),
   MatMulAdd: rounded(usual.MatMulAdd),
-  Dequantize4Bit: dequantizeByKernel,
-  // In place.
-  SoftmaxCrossEntropy: softmaxCrossEntropy(logSoftmaxNode, "Softmax")
+  Dequantize4Bit: dequantizeByKernel
 })
