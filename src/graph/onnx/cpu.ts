@@ -1,5 +1,6 @@
-// What is lowered otherwise for the CPU, which has no kernel for products of 16-bit matrices: they are computed in float32 between casts that
-// round what goes in and what comes out. Left to itself the runtime refuses those of bfloat16, and computes those of float16 without the rounding.
+// What is lowered otherwise for the CPU. It has no kernel for products of 16-bit matrices: they are computed in float32 between casts that
+// round what goes in and what comes out. Left to itself the runtime refuses those of bfloat16, and computes those of float16 without the rounding. 4-bit weights
+// it dequantises by a kernel.
 import { type DType, is16Bit } from "../Type.ts"
 import { dequantizeByKernel } from "./fourBit.ts"
 import { int, type Lower, type LowerTable } from "./Lowering.ts"

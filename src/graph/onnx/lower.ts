@@ -30,7 +30,8 @@ const reduce: Lower<"ReduceSum" | "ReduceMean" | "ReduceMax"> = ({ emit, node, a
 
 /**
  * Gemm for matrices, FusedMatMul for batches: both read their operands transposed without a copy. A linear layer over a 4-bit weight
- * has a kernel that dequantises it in passing, several times faster; its form without transB is wrong on CPU, so that gradients look the values up.
+ * has a kernel that dequantises it in passing, several times faster; its form without transB is wrong on CPU, so that gradients
+ * are taken over the dequantised weight.
  */
 const matMul: Lower<"MatMul"> = ({ emit, node, attributes: { transA, transB, alpha }, x, y, maker }) => {
   const fourBit = kernelOf(node, maker)
