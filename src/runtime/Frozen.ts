@@ -144,11 +144,9 @@ export const quantized = (name: string, stored: QuantizedWeight): Frozen => {
     inputs,
     value: (values, table) => {
       const [bytes, ...scale] = values as [Value, ...Value[]]
+      const pairs = table(bytes.graph, pairTable(codes), [256, 2])
       const kernel = codes === codesOf[quantType] ? { quantType } : {}
-      const value = dequantize4Bit(bytes, absmax(scale, table), table(bytes.graph, pairTable(codes), [256, 2]), {
-        ...{ shape, blockSize },
-        ...kernel
-      })
+      const value = dequantize4Bit(bytes, absmax(scale, table), pairs, { shape, blockSize, ...kernel })
       return transposed ? transpose(value) : value
     },
     bytes: total(inputs)

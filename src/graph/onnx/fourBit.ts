@@ -6,7 +6,7 @@ import type { Emitter } from "./Emitter.ts"
 import { int, type Lower } from "./Lowering.ts"
 import { dataTypes } from "./Model.ts"
 
-/** Names the first values, as many as `shape` has, and gives them this shape. */
+/** y: the first of the values, as many as `shape` has, in this shape. */
 const cut = (emit: Emitter, { shape, blockSize }: OpTable["Dequantize4Bit"], values: string, y: string): void => {
   const count = sizeOf(shape)
   const flat = (): string => emit.node("Reshape", [values, emit.ints([-1])], [`${y}/flat`])
