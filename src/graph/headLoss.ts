@@ -2,11 +2,12 @@
 // taken as soon as its loss is known, before the next chunk's logits are made; nothing is computed twice.
 import { vjp } from "./autodiff.ts"
 import { GraphError } from "./GraphError.ts"
-import { crossEntropy } from "./loss.ts"
-import { add, after } from "./ops/elementwise.ts"
+import { crossEntropy, type Loss } from "./loss.ts"
+import { add, after, mul } from "./ops/elementwise.ts"
 import { concat, reshape, slice } from "./ops/shape.ts"
 import type { Recompute } from "./recompute.ts"
-import type { Value } from "./Value.ts"
+import type { Node, Value } from "./Value.ts"
+import { softmaxMinusOnehot } from "./vjp/nn.ts"
 
 export interface HeadLoss {
   /** [S, D]: what the head reads. */
@@ -36,13 +37,13 @@ const chunksOf = ({ rows, chunk }: HeadLoss): readonly Chunk[] => {
 
 const part = (x: Value, { start, end }: Chunk): Value => slice(x, 0, start, end)
 
-const lossOf = (x: Value, loss: HeadLoss, chunk: Chunk, logits = loss.head(x)): Value =>
-  crossEntropy(logits, part(loss.targets, chunk), part(loss.weights, chunk), loss.smoothing).sum
+const lossOf = (x: Value, loss: HeadLoss, chunk: Chunk, logits = loss.head(x)): Loss =>
+  crossEntropy(logits, part(loss.targets, chunk), part(loss.weights, chunk), loss.smoothing)
 
 /** Scalar: sum over the rows of weight x loss (loss.ts). */
 export const headLoss = (loss: HeadLoss): Value =>
   chunksOf(loss)
-    .map((chunk) => lossOf(part(loss.rows, chunk), loss, chunk))
+    .map((chunk) => lossOf(part(loss.rows, chunk), loss, chunk).sum)
     .reduce((sum, each) => add(sum, each))
 
 export interface HeadGradients {
@@ -50,6 +51,12 @@ export interface HeadGradients {
   readonly sum: Value
   /** Of scale x sum, one per entry of `wrt`. */
   readonly gradients: readonly Value[]
+}
+
+/** Whether the nodes that make logits of x are one product, of x with something else. */
+const isProduct = (nodes: readonly Node[], x: Value): boolean => {
+  const last = nodes.at(-1)
+  return last?.op === "MatMul" && last.inputs[0] === x && nodes.filter(({ inputs }) => inputs.includes(x)).length === 1
 }
 
 /**
@@ -68,21 +75,28 @@ export const headGradients = (loss: HeadLoss, scale: Value, wrt: readonly Value[
     const since = graph.nodes.length
     const logits = loss.head(x)
     const behind = graph.nodes.length
-    const sum = lossOf(x, loss, chunk, logits)
+    const { sum, probabilities: p } = lossOf(x, loss, chunk, logits)
     sums.push(sum)
     const stored = { recompute: { stored: recompute.stored ?? [] } }
     // With several chunks: first the loss, then the gradient of its logits; first that of x, then those of the weights.
     const seed = chunks.length === 1 ? scale : reshape(after(reshape(scale, [1]), reshape(sum, [1])), [])
-    const [ofLogits] = vjp(graph, new Map([[sum, seed]]), [logits], { since: behind })
-    const arrived = new Map([[logits, ofLogits!]])
+    // Without smoothing the gradient of a row's logits is one number times (p - onehot of its target). Where the head is one product, its rows are multiplied by
+    // that number, not the logits, which are wider.
+    const onRows = (loss.smoothing ?? 0) === 0 && isProduct(graph.nodes.slice(since, behind), x)
+    const factor = onRows ? reshape(mul(part(loss.weights, chunk), seed), [-1, 1]) : undefined
+    const scaled = (rows: Value): Value => (factor === undefined ? rows : mul(rows, factor))
+    const ofLogits = onRows
+      ? softmaxMinusOnehot(p, part(loss.targets, chunk))
+      : vjp(graph, new Map([[sum, seed]]), [logits], { since: behind })[0]!
+    const arrived = new Map([[logits, ofLogits]])
     const [ofX] = vjp(graph, arrived, [x], { since, ...stored })
-    ofRows.push(ofX!)
-    const replace = chunks.length === 1 ? new Map<Value, Value>() : new Map([[x, after(x, ofX!)]])
+    ofRows.push(scaled(ofX!))
+    const replace = new Map([[x, scaled(chunks.length === 1 ? x : after(x, ofX!))]])
     const found = vjp(graph, arrived, wrt, { since, onto: totals, replace, ...stored })
     found.forEach((g, i) => g !== undefined && totals.set(wrt[i]!, g))
   }
   // The chunks' gradients of weights come before the body's, else their logits' gradients would wait for them.
-  const last = [...totals.values()].reduce((x, total) => (chunks.length === 1 ? x : after(x, total)), ofRows.at(-1)!)
+  const last = [...totals.values()].reduce((x, total) => after(x, total), ofRows.at(-1)!)
   const ofAll = concat([...ofRows.slice(0, -1), last], 0)
   const found = vjp(graph, new Map([[rows, ofAll]]), wrt, { onto: totals, recompute })
   const gradients = found.map((g, i) => {

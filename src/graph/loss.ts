@@ -10,6 +10,8 @@ export interface Loss {
   readonly sum: Value
   /** [M]: negative log-likelihood of each target, whatever its weight. */
   readonly tokenNll: Value
+  /** [M,V]: softmax of the logits. */
+  readonly probabilities: Value
 }
 
 /**
@@ -18,9 +20,9 @@ export interface Loss {
  * (1 - e) nll + e mean over v of -log p_v = nll + e (x_target - mean x), because -log p_v = logsumexp x - x_v.
  */
 export const crossEntropy = (logits: Value, targets: Value, weights: Value, smoothing = 0): Loss => {
-  const [tokenNll] = logits.graph.add("SoftmaxCrossEntropy", [logits, targets], {}) as [Value, Value]
+  const [tokenNll, probabilities] = logits.graph.add("SoftmaxCrossEntropy", [logits, targets], {}) as [Value, Value]
   const loss = smoothing === 0 ? tokenNll : add(tokenNll, scale(aboveMean(logits, targets), smoothing))
-  return { sum: reduceSum(mul(loss, weights)), tokenNll }
+  return { sum: reduceSum(mul(loss, weights)), tokenNll, probabilities }
 }
 
 /** [M]: x_target - mean x. */

@@ -2,9 +2,11 @@
 // round what goes in and what comes out. Left to itself the runtime refuses those of bfloat16, and computes those of float16 without the rounding. 4-bit weights
 // it dequantises by a kernel.
 import { type DType, is16Bit } from "../Type.ts"
+import { logSoftmaxNode, softmaxCrossEntropy } from "./crossEntropy.ts"
 import { dequantizeByKernel } from "./fourBit.ts"
 import { int, type Lower, type LowerTable } from "./Lowering.ts"
 import { dataTypes } from "./Model.ts"
+import { transposedProduct } from "./transposedProduct.ts"
 
 const rounded =
   <K extends "MatMul" | "MatMulAdd">(usual: Lower<K>): Lower<K> =>
@@ -21,7 +23,9 @@ const rounded =
 /** The usual table with the CPU's own entries. */
 export const forCpu = (usual: LowerTable): LowerTable => ({
   ...usual,
-  MatMul: rounded(usual.MatMul),
+  MatMul: rounded(transposedProduct(usual.MatMul)),
   MatMulAdd: rounded(usual.MatMulAdd),
-  Dequantize4Bit: dequantizeByKernel
+  Dequantize4Bit: dequantizeByKernel,
+  // In place.
+  SoftmaxCrossEntropy: softmaxCrossEntropy(logSoftmaxNode, "Softmax")
 })

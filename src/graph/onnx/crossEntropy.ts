@@ -15,14 +15,17 @@ export const logSoftmaxParts: LogSoftmax = (emit, x, y, axis) => {
   emit.node("Sub", [z, run("Log", "log", run("ReduceSum", "sum", run("Exp", "exp", z), emit.ints([axis])))], [y])
 }
 
-/** nll = -(log softmax)[t]; the softmax is left out with its output where nothing is differentiated. */
+/**
+ * nll = -(log softmax)[t]; the softmax is left out with its output where nothing is differentiated. It is the exponential of its logarithm, and the softmax
+ * of that: the one that the device makes with less memory.
+ */
 export const softmaxCrossEntropy =
-  (logSoftmax: LogSoftmax): Lower<"SoftmaxCrossEntropy"> =>
+  (logSoftmax: LogSoftmax, ofLog: "Exp" | "Softmax" = "Exp"): Lower<"SoftmaxCrossEntropy"> =>
   ({ emit, x: [logits, targets], y: [nll, p] }) => {
     const logp = `${nll}/logp`
     logSoftmax(emit, logits!, logp, 1)
     const column = emit.node("Unsqueeze", [targets!, emit.ints([1])], [`${nll}/targets`])
     const picked = emit.node("GatherElements", [logp, column], [`${nll}/picked`], { axis: int(1) })
     emit.node("Neg", [emit.node("Squeeze", [picked, emit.ints([1])], [`${nll}/row`])], [nll!])
-    emit.node("Exp", [logp], [p!])
+    emit.node(ofLog, [logp], [p!], ofLog === "Softmax" ? { axis: int(1) } : {})
   }

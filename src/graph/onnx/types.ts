@@ -34,7 +34,10 @@ const axesOf = (call: Call, axes: readonly number[], rank: number): ReadonlySet<
   new Set(axes.map((axis) => axisOf(call, axis, rank)))
 
 const product: Rule = (call) => {
-  const [a, b] = call.x as [Type, Type]
+  const [first, b] = call.x as [Type, Type]
+  const [rows, ...inner] = first.shape
+  // The first dimension goes behind those of the batch.
+  const a = call.int("transBatchA", 0) === 0 ? first : { ...first, shape: [...inner.slice(0, -1), rows!, inner.at(-1)!] }
   const matrix = ({ shape }: Type, transposed: boolean) => {
     const [rows, columns] = shape.slice(-2) as [number, number]
     return transposed ? [columns, rows] : [rows, columns]

@@ -4,7 +4,7 @@ import { scatterElements } from "../ops/index.ts"
 import { matMul } from "../ops/matmul.ts"
 import { rotaryEmbedding } from "../ops/nn.ts"
 import { reduceSum } from "../ops/reduce.ts"
-import { reshape } from "../ops/shape.ts"
+import { filled, reshape } from "../ops/shape.ts"
 import type { Value } from "../Value.ts"
 import { once } from "./Rule.ts"
 import type { Rule } from "./Rule.ts"
@@ -87,6 +87,12 @@ export const geluRule: Rule<"Gelu"> = ({ inputs: [x], attributes: { approximate 
 
 /** Coefficient a of the tanh form. */
 export const geluCubic = 0.044715
+
+/** p [M,V] less 1 at the target of each row, int64 [M]: the gradient of its -log softmax with respect to the logits. */
+export const softmaxMinusOnehot = (p: Value, targets: Value): Value => {
+  const column = reshape(targets, [-1, 1])
+  return scatterElements(p, column, filled(p.graph, p.dtype, column.shape, -1), 1, "add")
+}
 
 /** nll = -log softmax(x)[t]: dx = g (softmax(x) - onehot(t)) */
 export const softmaxCrossEntropyRule: Rule<"SoftmaxCrossEntropy"> = ({ inputs: [, targets], outputs: [, p], g }) => [
