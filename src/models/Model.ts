@@ -70,6 +70,8 @@ export interface Hooks {
   readonly virtualTokens?: Value
   /** attention: a part of [B, H, T, places], after the softmax; else [B * T, hidden_size]. */
   readonly dropout?: (site: DropoutSite, x: Value) => Value
+  /** The hooks take [B * T, width] in every layer: the last one works on all places too, also where the logits of some are wanted. */
+  readonly everyPlace?: boolean
 }
 
 /** Keys and values of one layer, [B, KV, T, hd]; keys are rotated already. */
@@ -120,7 +122,7 @@ export interface Built {
   readonly logits: Value
   /** Per layer, what later tokens look back on: of prefix or virtual tokens and the new ones, [B, KV, P + T, hd]; with `cache` of the new ones alone. */
   readonly present: readonly KeyValue[]
-  /** [B * T, hidden_size]: the input of each block, then the output of the last one, before the final norm. */
+  /** [B * T, hidden_size]: the input of each block, then the output of the last one, before the final norm; of the places of `select` alone, but for `everyPlace`. */
   readonly hidden: readonly Value[]
 }
 

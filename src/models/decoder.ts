@@ -14,6 +14,8 @@ export interface Context {
   readonly param: (name: string) => Value
   readonly linear: (path: string, x: Value) => Value
   readonly attention: Attention
+  /** What is left of [B * T, width] after the attention of `layer`: behind the last one the places alone whose logits are wanted. */
+  readonly wanted: (layer: number, x: Value) => Value
 }
 
 export interface Family extends Omit<Model, "modelType" | "configJson" | "vocabSize" | "head" | "build"> {
@@ -37,7 +39,9 @@ export const decoder = ({ source, head: headPath, embed: own, blocks, norm, ...f
   const build = (graph: GraphBuilder, args: BuildArgs): Built => {
     const { param, hooks } = args
     const { embeddings, attention, pick } = embed(graph, args, config, param(`${embedding}.weight`), own?.({ graph, param }))
-    const c: Context = { graph, dtype: embeddings.dtype, param, linear: linearOf(linears, param, hooks), attention }
+    const last = hooks?.everyPlace === true ? config.num_hidden_layers : config.num_hidden_layers - 1
+    const wanted = (layer: number, x: Value): Value => (layer === last ? pick(x) : x)
+    const c: Context = { graph, dtype: embeddings.dtype, param, linear: linearOf(linears, param, hooks), attention, wanted }
     const block = blocks(c)
     const hidden = [embeddings]
     const present: KeyValue[] = []
@@ -46,7 +50,7 @@ export const decoder = ({ source, head: headPath, embed: own, blocks, norm, ...f
       hidden.push(result.output)
       present.push(result.present)
     }
-    const final = norm(c, pick(hidden[config.num_hidden_layers] as Value))
+    const final = norm(c, wanted(config.num_hidden_layers, hidden[config.num_hidden_layers] as Value))
     const compute = hooks?.linear ?? plainLinear
     const headOf = (x: Value): Value => compute({ layer: head, x, weight: param(headWeight), bias: undefined })
     return { final, head: headOf, logits: headOf(final), present, hidden }

@@ -91,7 +91,7 @@ const block = (c: Context, config: GemmaConfig, rotate: Readonly<Record<LayerTyp
   const [attentionPath, mlpPath] = [`${path}.self_attn`, `${path}.mlp`]
   const normed = (name: string, y: Value): Value => norm(c, config, `${path}.${name}_layernorm`, y)
   const { output, present } = attention(c, config, rotate, { layer, path: attentionPath }, normed("input", x))
-  const middle = add(x, residual(c, attentionPath, normed("post_attention", output)))
+  const middle = c.wanted(layer, add(x, residual(c, attentionPath, normed("post_attention", output))))
   const inner = mlp(c, mlpPath, normed("pre_feedforward", middle))
   return { output: add(middle, residual(c, mlpPath, normed("post_feedforward", inner))), present }
 }

@@ -116,7 +116,7 @@ const mlp = (c: Context, { approximate }: Gpt2Config, path: string, x: Value): V
 
 const block = (c: Context, config: Gpt2Config, layer: number, path: string, x: Value): Attended => {
   const attended = attention(c, config, layer, `${path}.attn`, norm(c, config, `${path}.ln_1`, x))
-  const middle = add(x, residual(c, `${path}.attn`, attended.output))
+  const middle = c.wanted(layer, add(x, residual(c, `${path}.attn`, attended.output)))
   const output = add(middle, residual(c, `${path}.mlp`, mlp(c, config, `${path}.mlp`, norm(c, config, `${path}.ln_2`, middle))))
   return { output, present: attended.present }
 }

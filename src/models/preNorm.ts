@@ -62,7 +62,7 @@ export const swiglu = (c: Context, path: string, x: Value): Value =>
 const block = (c: Context, config: DecoderConfig, { layer, path }: At, x: Value, attention: Part<Attended>, mlp: Part<Value>): Attended => {
   const [attentionPath, mlpPath] = [`${path}.self_attn`, `${path}.mlp`]
   const attended = attention({ layer, path: attentionPath }, norm(c, config, `${path}.input_layernorm`, x))
-  const middle = add(x, residual(c, attentionPath, attended.output))
+  const middle = c.wanted(layer, add(x, residual(c, attentionPath, attended.output)))
   const inner = mlp({ layer, path: mlpPath }, norm(c, config, `${path}.post_attention_layernorm`, middle))
   return { output: add(middle, residual(c, mlpPath, inner)), present: attended.present }
 }

@@ -83,6 +83,7 @@ export const randomized = (graph: Graph, model: Model, targets: number, r: Regul
     around: (hooks) => ({
       ...hooks,
       dropout,
+      everyPlace: r.residualDropout > 0 || adapterShare > 0,
       ...(r.neftuneNoiseAlpha === 0
         ? {}
         : {

@@ -33,6 +33,27 @@ describe.each(families)("%s", (name) => {
     some.forEach((x, i) => expect(Math.abs(x - expected[i]!)).toBeLessThan(1e-5))
   })
 
+  test.each([
+    [false, 2],
+    [true, 8]
+  ])(
+    "behind its attention the last layer works on selected positions alone, but for hooks of every place: %s",
+    async (everyPlace, rows) => {
+      const { model } = await open()
+      const counts: number[] = []
+      const hooks: BuildArgs["hooks"] = {
+        everyPlace,
+        dropout: (site, x) => {
+          if (site.kind === "residual") counts.push(x.shape[0]!)
+          return x
+        }
+      }
+      const some = await logits((graph) => ({ hooks, select: graph.constant(BigInt64Array.of(6n, 1n), "int64", [2]) }))
+      expect(some.length).toBe(2 * model.vocabSize)
+      expect(counts).toEqual([...new Array<number>(2 * model.config.num_hidden_layers - 1).fill(8), rows])
+    }
+  )
+
   test("dropout is asked for once at each place, and counts there", async () => {
     const { model } = await open()
     const sites: string[] = []
