@@ -5,6 +5,7 @@ import { bytesOf, runMemory } from "#src/graph/memory.ts"
 import { lower } from "#src/graph/onnx/lower.ts"
 import type { OnnxModel } from "#src/graph/onnx/Model.ts"
 import { typesOf } from "#src/graph/onnx/types.ts"
+import { withUnderneath } from "#src/graph/onnx/underneath.ts"
 import { type Optimizer, stateOf } from "#src/graph/optimizer.ts"
 import { sizeOf } from "#src/graph/Type.ts"
 import type { Model } from "#src/models/Model.ts"
@@ -64,7 +65,7 @@ const processBytes = 155e6
 /** Measured: a thread of the update. One is counted; where there are more than two cores there may be three. */
 const threadBytes = 22e6
 /** Measured: a node in the graph that is built, in the bytes that are handed over, and in the session. */
-const bytesPerNode = 14e3
+const bytesPerNode = 9e3
 /** A constant lies in the graph, in the bytes that are handed over, and in the session. */
 const copiesOfConstants = 3
 
@@ -86,7 +87,7 @@ export const forecast = (o: ForecastOptions): Forecast => {
   const build = (shape: BatchShape, training: boolean) => {
     const kind = training ? { packed: o.packed, regularization: o.regularization, gradientCheckpointing: o.gradientCheckpointing } : {}
     const { graph, random } = lossGraph(model, { tuning, frozen }, batchSize, shape, { training, ...kind })
-    const lowered = lower(graph)
+    const lowered = withUnderneath(lower(graph))
     return { model: lowered, random, run: runMemory(lowered, typesOf(lowered)) }
   }
   const each = (shapes: readonly BatchShape[], training: boolean) => {

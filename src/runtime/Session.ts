@@ -5,6 +5,7 @@ import { BugError, EnvironmentError } from "#src/domain/Errors.ts"
 import type { AnnealError } from "#src/domain/Errors.ts"
 import { notReturned } from "#src/graph/onnx/encode.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
+import { underneath } from "#src/graph/onnx/underneath.ts"
 import type { TypedArray } from "#src/graph/Type.ts"
 
 // The library reports its use to its makers unless it is told not to before the first session. Unset, not 0: whoever runs anneal may say otherwise.
@@ -165,7 +166,9 @@ export class Session {
       return Object.fromEntries(fetches.map((name) => [name, results[name]!.data as TypedArray]))
     }
     const targets = Object.fromEntries(
-      Object.entries(fetches).map(([name, data]) => [name, view(name, data, this.#slot(this.#outputs, name))])
+      Object.entries(fetches).flatMap(([name, data]) =>
+        this.#lying(name).map((each) => [each, view(each, data, this.#slot(this.#outputs, each))])
+      )
     )
     const copies = await this.#call(tensors, this.#fills ? { [notReturned]: null, ...targets } : targets)
     for (const [name, { data }] of Object.entries(copies)) free(data as TypedArray, fetches[name] as TypedArray)
@@ -209,6 +212,12 @@ export class Session {
       if (notReturned in fetches && u instanceof Error && u.message === refusal) return {}
       throw toError(u, "running a graph")
     }
+  }
+
+  /** An output, and those that lie in the same array. */
+  #lying(name: string): readonly string[] {
+    const under = underneath(name)
+    return [name, ...(this.#outputs.has(under) ? this.#lying(under) : [])]
   }
 
   #slot(slots: ReadonlyMap<string, Slot>, name: string): Slot {

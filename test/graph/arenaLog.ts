@@ -4,6 +4,7 @@ import { parseConfig } from "#src/formats/hfConfig.ts"
 import { encode } from "#src/graph/onnx/encode.ts"
 import { lower } from "#src/graph/onnx/lower.ts"
 import { typesOf } from "#src/graph/onnx/types.ts"
+import { withUnderneath } from "#src/graph/onnx/underneath.ts"
 import { runMemory } from "#src/graph/memory.ts"
 import { sizeOf, arrayClass } from "#src/graph/Type.ts"
 import { modelOf } from "#src/models/families.ts"
@@ -34,9 +35,10 @@ const tuned = tune(tuningOf(model, method, 1e-3), baseOf(model, initialWeights(m
 const shape = { length: 96, targets: 8 * 96 }
 const { graph } = lossGraph(model, tuned, 8, shape, { training: true, gradientCheckpointing: checkpointing === "on" })
 const lowered = lower(graph)
+const filled = withUnderneath(lowered)
 const session = await Session.create(encode(lowered, { fills: true }), { threads: 1 })
 const arrays = (values: typeof lowered.inputs) =>
   Object.fromEntries(values.map(({ name, dtype, shape }) => [name, new arrayClass[dtype](sizeOf(shape))]))
 for (let run = 0; run < 3; run++) await session.run(arrays(lowered.inputs), arrays(lowered.outputs))
 await session.release()
-console.log(JSON.stringify(runMemory(lowered, typesOf(lowered)).regions))
+console.log(JSON.stringify(runMemory(filled, typesOf(filled)).regions))

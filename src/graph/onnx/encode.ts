@@ -5,6 +5,7 @@ import type { Target } from "./Lowering.ts"
 import { dataTypes } from "./Model.ts"
 import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./Model.ts"
 import { Writer } from "./protobuf.ts"
+import { withUnderneath } from "./underneath.ts"
 
 /**
  * An output of a type that ONNX Runtime's library for Node.js does not return: an empty sequence, before all other outputs. The library copies what it returns,
@@ -15,8 +16,9 @@ export const notReturned = "not returned"
 /** Bytes for a session or a file: only nodes that an output needs, in the order that keeps memory low (order.ts). */
 export const encodeModel = (graph: Graph, target: Target = "cpu"): Uint8Array => encode(lower(graph, target))
 
-/** `fills`: adds `notReturned`. */
-export const encode = (model: OnnxModel, { fills = false } = {}): Uint8Array => {
+/** `fills`: for results that are written into arrays of the caller; adds `notReturned`, and what lies under outputs (underneath.ts). */
+export const encode = (given: OnnxModel, { fills = false } = {}): Uint8Array => {
+  const model = fills ? withUnderneath(given) : given
   const writer = new Writer().varint(1, model.irVersion).string(2, "anneal")
   writer.message(7, (w) => {
     if (fills) writeNotReturned(w)
