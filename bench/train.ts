@@ -35,7 +35,8 @@ const own = (each: Case): Measured => {
   const real = each.rows === "real" ? [rows as string, tokenizer as string] : []
   return lastLine(
     process.execPath,
-    ["--conditions=source", "--no-warnings", worker, folder, each.name, device, dtype, ...real],
+    // As many short-lived objects as in the thread of a stage (src/runtime/workerLimits.ts).
+    ["--conditions=source", "--no-warnings", "--max-semi-space-size=2", worker, folder, each.name, device, dtype, ...real],
     stageEnvironment(device === "cuda" ? cudaEnvironment : {})
   ) as Measured
 }

@@ -2,6 +2,7 @@
 // passes on what the worker says. It outlives neither its task nor, by more than a step, its engine.
 import { SHARE_ENV, Worker } from "node:worker_threads"
 import type { FromChild, ToChild } from "#src/domain/ChildProtocol.ts"
+import { workerLimits } from "#src/runtime/workerLimits.ts"
 import type { WorkerInput } from "./worker.ts"
 
 const stop = new SharedArrayBuffer(4)
@@ -19,7 +20,11 @@ const start = ({ kind, task }: Extract<ToChild, { type: "start" }>): void => {
   // Beside this file in the bundle; the sources run it as it is.
   const file = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./stage-worker.js"
   // Shared, because native code reads the environment of the process: a worker's own is a copy that it never sees.
-  const worker = new Worker(new URL(file, import.meta.url), { env: SHARE_ENV, workerData: { kind, task, stop } satisfies WorkerInput })
+  const worker = new Worker(new URL(file, import.meta.url), {
+    env: SHARE_ENV,
+    resourceLimits: workerLimits,
+    workerData: { kind, task, stop } satisfies WorkerInput
+  })
   let last: FromChild | undefined
   worker.on("message", (message: FromChild) => {
     if (message.type === "event") say(message)

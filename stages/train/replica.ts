@@ -2,6 +2,7 @@
 // main thread passes messages on and ends with the stage's process, whatever a worker thread computes meanwhile.
 import { isMainThread, parentPort, SHARE_ENV, Worker, workerData } from "node:worker_threads"
 import type { FromReplica, ToReplica } from "#src/runtime/parallel/protocol.ts"
+import { workerLimits } from "#src/runtime/workerLimits.ts"
 
 type Start = Extract<ToReplica, { type: "start" }>
 
@@ -11,7 +12,7 @@ const end = (): void => void process.kill(process.pid, "SIGKILL")
 const listen = (): void => {
   let worker: Worker | undefined
   const launch = (start: Start): Worker => {
-    const launched = new Worker(new URL(import.meta.url), { env: SHARE_ENV, workerData: start })
+    const launched = new Worker(new URL(import.meta.url), { env: SHARE_ENV, resourceLimits: workerLimits, workerData: start })
     launched.on("message", (message: FromReplica) => process.send?.(message))
     launched.on("error", (error) => {
       console.error(error)

@@ -115,7 +115,7 @@ export const executionOnly = [
 
 export const trainKind = stageKind({
   kind: "train",
-  version: 2,
+  version: 3,
   config: TrainConfig,
   inputs: { train: "tokens", validation: "tokens?", base: "base", adapter: "model?" },
   outputs: { model: "model", log: "log" },
