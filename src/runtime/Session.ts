@@ -167,7 +167,7 @@ export class Session {
     }
     const targets = Object.fromEntries(
       Object.entries(fetches).flatMap(([name, data]) =>
-        this.#lying(name).map((each) => [each, view(each, data, this.#slot(this.#outputs, each))])
+        this.#inArrayOf(name).map((each) => [each, view(each, data, this.#slot(this.#outputs, each))])
       )
     )
     const copies = await this.#call(tensors, this.#fills ? { [notReturned]: null, ...targets } : targets)
@@ -214,10 +214,10 @@ export class Session {
     }
   }
 
-  /** An output, and those that lie in the same array. */
-  #lying(name: string): readonly string[] {
+  /** The outputs that lie in the array of `name`: itself, and what lies under it. */
+  #inArrayOf(name: string): readonly string[] {
     const under = underneath(name)
-    return [name, ...(this.#outputs.has(under) ? this.#lying(under) : [])]
+    return [name, ...(this.#outputs.has(under) ? this.#inArrayOf(under) : [])]
   }
 
   #slot(slots: ReadonlyMap<string, Slot>, name: string): Slot {
