@@ -22,7 +22,7 @@ const bytesPer: Readonly<Record<DType, number>> = {
 export const bytesOf = ({ dtype, shape }: { readonly dtype: DType; readonly shape: Shape }): number => bytesPer[dtype] * sizeOf(shape)
 
 /** Ops whose result is their first input under another name and shape. */
-const aliases: ReadonlySet<string> = new Set(["Reshape", "Unsqueeze", "Squeeze", "Identity"])
+export const aliases: ReadonlySet<string> = new Set(["Reshape", "Unsqueeze", "Squeeze", "Identity"])
 
 /** Ops that write their result where their first input lies, when nobody else reads that. Arithmetic does not. */
 const inPlace: ReadonlySet<string> = new Set(["Sigmoid", "Tanh", "Cast", "ScatterElements", "Softmax", "LogSoftmax"])

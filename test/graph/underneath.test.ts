@@ -35,6 +35,15 @@ const cases: Readonly<Record<string, readonly [Build, readonly string[]]>> = {
     },
     []
   ],
+  "not one that has another name, under which it is read after the scatter": [
+    (graph, base, updates) => {
+      const named = reshape(base, [2, 2])
+      const result = scattered(base, add(updates, reshape(slice(named, 0, 0, 1), [2])))
+      graph.output("later", add(named, reshape(result, [2, 2])))
+      return result
+    },
+    []
+  ],
   "not one that is an output itself": [
     (graph, base, updates) => {
       graph.output("base", base)

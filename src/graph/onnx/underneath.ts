@@ -1,6 +1,7 @@
 // Results that the runtime copies out of what it made: a scatter's is its first input with some elements changed, a reshaped one has the elements of its input.
 // Where the caller gives arrays for the outputs, these inputs become outputs too, under names of their own, for the same arrays: they are made where they are
 // wanted, and the runtime, which sees that both lie in one place, copies nothing.
+import { aliases } from "../memory.ts"
 import type { OnnxModel, OnnxNode, OnnxValue } from "./Model.ts"
 import { typesOf } from "./types.ts"
 
@@ -29,9 +30,10 @@ export const withUnderneath = (model: OnnxModel): OnnxModel => {
   return { ...model, nodes, outputs: [...model.outputs, ...[...renamed].map(([was, name]): OnnxValue => ({ name, ...types.get(was)! }))] }
 }
 
-/** Whether all others that read a value have to run before `reader`. */
+/** Whether all others that read a value have to run before `reader`, and none hands the value on under another name. */
 const isLast = (nodes: readonly OnnxNode[], makers: ReadonlyMap<string, OnnxNode>, reader: OnnxNode, value: string): boolean => {
   const others = new Set(nodes.filter((node) => node !== reader && node.inputs.includes(value)))
+  if ([...others].some(({ opType }) => aliases.has(opType))) return false
   const seen = new Set([reader])
   for (const node of others.size === 0 ? [] : seen) {
     others.delete(node)
