@@ -17,7 +17,6 @@ import { stepRuns } from "#src/runtime/stepRuns.ts"
 import { lossGraph } from "#src/runtime/TrainGraph.ts"
 import { loadTokenizer } from "#src/text/Tokenizer.ts"
 import { kindOf } from "#stages/device.ts"
-import { packLengthOf } from "#stages/train/preflight.ts"
 import { prepare } from "#stages/train/prepare.ts"
 import { type Case, cases } from "./trainCases.ts"
 import { arbitraryRows, type Row, shapes, tokensTable, trainTask } from "./trainingCase.ts"
@@ -101,7 +100,7 @@ const measure = async (each: Case, folder: string, real: readonly string[]): Pro
       : arbitraryRows(new Array<number>(4 * batch).fill(each.rows + 1), shape.vocab)
   const task = await trainTask({ folder: join(folder, each.name), base, config: each.config, train: tokensTable(rows, shape.vocab) })
   const { config } = task
-  const { model, tuned, part, order, learner } = await prepare({ ...task, emit: () => undefined }, threads)
+  const { model, tuned, layout, order, learner } = await prepare({ ...task, emit: () => undefined }, threads)
 
   let made = 0
   const rates = tensorRates(config, learner.store.trainables)
@@ -133,12 +132,9 @@ const measure = async (each: Case, folder: string, real: readonly string[]): Pro
   const onCpu = kindOf(config.device) === "cpu"
   const peak = onCpu ? 1024 * process.resourceUsage().maxRSS : gpuMemory()
 
-  const packLength = config.packing ? packLengthOf(config, part.ids, learner.sizes) : undefined
-  const [only, ...others] = trainingShapes(learner.sizes, order, packLength, positionsOf(model, tuned.tuning))
+  const [only, ...others] = trainingShapes(learner.sizes, order, layout, positionsOf(model, tuned.tuning))
   if (only === undefined || others.length > 0) throw new Error("the bare products are those of one shape")
-  const bare = onCpu
-    ? await bareProducts(lossGraph(model, tuned, batch, only, { training: true, packed: config.packing }).graph)
-    : undefined
+  const bare = onCpu ? await bareProducts(lossGraph(model, tuned, batch, only, { training: true, layout }).graph) : undefined
   const [steps, bares]: [number[], number[]] = [[], []]
   const read = { positions: 0, rows: 0 }
   for (let turn = 0; turn < turns; turn++) {

@@ -1,7 +1,7 @@
 // How the documents of an epoch are arranged into rows: shuffled, grouped by length, or packed. Each is a pure function of the
 // epoch, and has the same number of rows in every epoch, so that a run's steps can be counted before the first one.
 import { hash32, permutation } from "#src/domain/random.ts"
-import { bestFit } from "./place.ts"
+import { bestFit, type RowLayout } from "./place.ts"
 
 export interface Arrangement {
   /** Rows of an epoch. */
@@ -45,11 +45,11 @@ export const groupedByLength = (lengths: ArrayLike<number>, perStep: number, see
 }
 
 /**
- * Several documents a row of `capacity` positions: all of the epoch's are packed together, those of equal length in an order
- * that the epoch draws anew, and the rows are shuffled. @throws RangeError where a document is longer than `capacity`
+ * Several documents a row: all of the epoch's are packed together, those of equal length in an order that the epoch draws
+ * anew, and the rows are shuffled. @throws RangeError where a document is longer than a row
  */
-export const packedRows = (lengths: ArrayLike<number>, capacity: number, seed: number): Arrangement => {
-  const pack = (epoch: number) => bestFit(lengths, shuffledOnce(lengths.length, seed, epoch), capacity)
+export const packedRows = (lengths: ArrayLike<number>, { length, commonPrefix }: RowLayout, seed: number): Arrangement => {
+  const pack = (epoch: number) => bestFit(lengths, shuffledOnce(lengths.length, seed, epoch), length, commonPrefix)
   return {
     rows: pack(0).length,
     epoch: (epoch) => {

@@ -15,7 +15,7 @@ export interface Batch {
   readonly weights: Float32Array
   /** [B, T]: each place's position within its document; padding has 0 */
   readonly within: BigInt64Array
-  /** [B, T]: the number of its document in the batch; padding has -1 */
+  /** [B, T]: the number of its document in the batch, a common prefix that of the line's first; padding has -1 */
   readonly segments: BigInt64Array
 }
 
@@ -30,7 +30,7 @@ export const emptyBatch = (rows: number, shape: BatchShape): Batch => ({
 
 /** What the documents need where they are placed. */
 export const batchNeeds = (sizes: RowSizes, places: readonly Place[]): BatchShape => ({
-  length: places.reduce((most, { row, start }) => Math.max(most, start + (sizes.lengths[row] as number)), 0),
+  length: places.reduce((most, { row, start, from }) => Math.max(most, start + (sizes.lengths[row] as number) - from), 0),
   targets: places.reduce((sum, { row }) => sum + (sizes.targets[row] as number), 0)
 })
 
@@ -40,16 +40,16 @@ export const fillBatch = (batch: Batch, rows: TokenRows, sizes: RowSizes, places
   batch.weights.fill(0)
   batch.segments.fill(-1n)
   let s = 0
-  places.forEach(({ row, line, start: at }, document) => {
-    const from = rows.offsets[row] as number
-    for (let t = 0; t < (sizes.lengths[row] as number); t++) {
-      const place = line * shape.length + at + t
-      batch.ids[place] = BigInt(rows.tokens[from + t] as number)
+  places.forEach(({ row, line, start, from }, document) => {
+    const first = rows.offsets[row] as number
+    for (let t = from; t < (sizes.lengths[row] as number); t++) {
+      const place = line * shape.length + start + t - from
+      batch.ids[place] = BigInt(rows.tokens[first + t] as number)
       batch.within[place] = BigInt(t)
       batch.segments[place] = BigInt(document)
-      if (rows.mask[from + t + 1] !== 1) continue
+      if (rows.mask[first + t + 1] !== 1) continue
       batch.positions[s] = BigInt(place)
-      batch.targets[s] = BigInt(rows.tokens[from + t + 1] as number)
+      batch.targets[s] = BigInt(rows.tokens[first + t + 1] as number)
       batch.weights[s++] = 1
     }
   })

@@ -11,6 +11,11 @@ export interface TokenRows {
 export interface RowSizes {
   readonly lengths: Int32Array
   readonly targets: Int32Array
+  /**
+   * Tokens that all rows begin with, such as a system prompt, none of which, nor the one behind them, is a trained target: what a
+   * model computes for these positions is the same in every row. 0 for a single row.
+   */
+  readonly commonPrefix: number
 }
 
 export const rowCount = (rows: TokenRows): number => rows.offsets.length - 1
@@ -32,7 +37,20 @@ export const rowSizes = (rows: TokenRows): RowSizes => {
       targets[row] = (targets[row] as number) + 1
     }
   }
-  return { lengths, targets }
+  return { lengths, targets, commonPrefix: commonPrefix(rows) }
+}
+
+const commonPrefix = ({ offsets, tokens, mask }: TokenRows): number => {
+  const starts = offsets.subarray(0, -1)
+  if (starts.length < 2) return 0
+  const isCommon = (t: number): boolean =>
+    starts.every((start, row) => {
+      const behind = start + t + 1
+      return behind < (offsets[row + 1] as number) && tokens[start + t] === tokens[(starts[0] as number) + t] && mask[behind] !== 1
+    })
+  let length = 0
+  while (isCommon(length)) length++
+  return length
 }
 
 /** The rows `keep`, in that order. */

@@ -111,6 +111,8 @@ export interface Packing {
   readonly positions: Value
   /** int64 [B, T]: the number of its document; padding has one of its own. */
   readonly segments: Value
+  /** So many places at the start of each row belong to all of its documents. Default 0. */
+  readonly commonPrefix?: number
 }
 
 export interface Built {

@@ -26,6 +26,8 @@ export interface Attention {
   readonly cache: Cache | undefined
   /** Rows hold several documents, so `positions` say nothing about their length. */
   readonly packed: boolean
+  /** So many places at the start of each row belong to all of its documents, however far behind them these stand. */
+  readonly commonPrefix: number
   readonly hooks: Hooks
 }
 
@@ -51,6 +53,7 @@ export const attentionOf = (
   const { cache, packing, hooks = {} } = args
   const prefix = cache === undefined ? (hooks.prefix?.length ?? 0) : 0
   const cached = cache?.keys[0]?.shape[2] ?? 0
+  const commonPrefix = packing?.commonPrefix ?? 0
   const shift = (positions: Value): Value =>
     prefix === 0
       ? positions
@@ -69,12 +72,14 @@ export const attentionOf = (
   const own = (window: number | null): Value => {
     const column = int64(graph, length, [1, length], (i) => i)
     const row = int64(graph, length, [length, 1], (i) => i)
-    const near = window === null || window >= length ? open : hidden(greater(sub(row, column), number(window - 1)), open)
+    const pairs = (x: Value) => [reshape(x, [batch, 1, length, 1]), reshape(x, [batch, 1, 1, length])] as const
+    // Behind a common prefix a document's places are nearer to its own than they stand.
+    const distance = (): Value => (commonPrefix === 0 ? sub(row, column) : sub(...pairs(positions)))
+    const near = window === null || window >= length ? open : hidden(greater(distance(), number(window - 1)), open)
     const causal = hidden(greater(column, row), near)
     if (packing === undefined) return causal
-    const segments = (shape: readonly number[]): Value => reshape(packing.segments, shape)
-    const together = equal(segments([batch, 1, length, 1]), segments([batch, 1, 1, length]))
-    return where(together, causal, shut)
+    const ofOne = where(equal(...pairs(packing.segments)), causal, shut)
+    return commonPrefix === 0 ? ofOne : where(greater(number(commonPrefix), column), causal, ofOne)
   }
   /** [1, 1, T, P], or [B, 1, T, P] for packed rows: prefix place j has position j and leaves the window as earlier tokens do. */
   const before = (window: number | null): Value => {
@@ -132,6 +137,7 @@ export const attentionOf = (
     mask: maskOf,
     cache,
     packed: packing !== undefined,
+    commonPrefix,
     hooks
   }
 }
@@ -172,7 +178,7 @@ export const attend = (
   const values = earlier === undefined ? value : concat([earlier.value, value], 2)
   const places = keys.shape[2]!
   const whole = { start: 0, end: T, from: 0, to: places }
-  const blocks = cache === undefined ? queryBlocks(T, places - T, window) : [whole]
+  const blocks = cache === undefined ? queryBlocks(T, places - T, a.commonPrefix > 0 ? null : window) : [whole]
   // The H / KV query heads of a group stand below each other as rows of one matrix, so keys and values are never repeated and
   // their gradients sum over the group inside the matrix product.
   const queries = split(

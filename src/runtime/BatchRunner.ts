@@ -1,6 +1,6 @@
 // One static shape made ready to run: its graph in a session, its batch arrays, and the feeds that never change.
 import { type Batch, emptyBatch, fillBatch } from "#src/batching/batch.ts"
-import type { Place } from "#src/batching/place.ts"
+import type { Place, RowLayout } from "#src/batching/place.ts"
 import type { RowSizes, TokenRows } from "#src/batching/rows.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
@@ -37,8 +37,8 @@ export interface RunnerOptions {
 
 /** What a graph that computes gradients has besides. */
 export interface TrainingRunner {
-  /** Several documents may stand in one row. */
-  readonly packed: boolean
+  /** Of rows that hold several documents. */
+  readonly layout: RowLayout | undefined
   readonly regularization: Regularization
   readonly gradientCheckpointing: boolean
   /** Hold the graph's random inputs. */
@@ -80,7 +80,7 @@ export class BatchRunner {
       [names.positions]: this.#batch.positions,
       [names.targets]: this.#batch.targets,
       [names.weights]: this.#batch.weights,
-      ...(training?.packed === true ? { [names.within]: this.#batch.within, [names.segments]: this.#batch.segments } : {}),
+      ...(training?.layout !== undefined ? { [names.within]: this.#batch.within, [names.segments]: this.#batch.segments } : {}),
       ...(training === undefined ? {} : { [names.scale]: this.#scale })
     }
   }
@@ -90,7 +90,7 @@ export class BatchRunner {
     const { model, batchSize, device = "cpu" } = options
     const { graph, random } = lossGraph(model, options, batchSize, shape, {
       training: training !== undefined,
-      packed: training?.packed ?? false,
+      layout: training?.layout,
       regularization: training?.regularization,
       products: options.products,
       gradientCheckpointing: training?.gradientCheckpointing ?? false

@@ -1,5 +1,6 @@
 // The memory of a training, told before it begins: from the shapes of weights and batches alone, no weight is read. What the numbers
 // mean and how near they come: bench/memory.ts.
+import type { RowLayout } from "#src/batching/place.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
 import { bytesOf, runMemory } from "#src/graph/memory.ts"
 import { lower } from "#src/graph/onnx/lower.ts"
@@ -29,7 +30,7 @@ export interface ForecastOptions extends Held {
   readonly accumulates: boolean
   /** The initial weights are kept. */
   readonly anchored: boolean
-  readonly packed: boolean
+  readonly layout: RowLayout | undefined
   readonly gradientCheckpointing: boolean
   readonly regularization: Regularization
   /** Processes that share a step. */
@@ -85,7 +86,7 @@ export const forecast = (o: ForecastOptions): Forecast => {
   )
 
   const build = (shape: BatchShape, training: boolean) => {
-    const kind = training ? { packed: o.packed, regularization: o.regularization, gradientCheckpointing: o.gradientCheckpointing } : {}
+    const kind = training ? { layout: o.layout, regularization: o.regularization, gradientCheckpointing: o.gradientCheckpointing } : {}
     const { graph, random } = lossGraph(model, { tuning, frozen }, batchSize, shape, { training, ...kind })
     const lowered = withUnderneath(lower(graph))
     return { model: lowered, random, run: runMemory(lowered, typesOf(lowered)) }

@@ -1,7 +1,7 @@
 // The trainer's Learner over ONNX graphs: one session per batch shape, weights in one place, random numbers from counters.
 import { batchNeeds } from "#src/batching/batch.ts"
 import type { Order } from "#src/batching/order.ts"
-import { sideBySide } from "#src/batching/place.ts"
+import { type RowLayout, sideBySide } from "#src/batching/place.ts"
 import { rowSizes, type TokenRows } from "#src/batching/rows.ts"
 import { type BatchShape, shapeOf } from "#src/batching/shapes.ts"
 import { placesOf, positionsOf, trainingShapes, validationBatches } from "./batchShapes.ts"
@@ -18,8 +18,8 @@ export interface LearnerOptions extends Omit<RunnerOptions, "frozenFeeds"> {
   readonly validation?: TokenRows
   /** What will be trained: its batches decide the shapes. */
   readonly order: Order
-  /** Documents are packed into rows of so many places; default: one document a row. */
-  readonly packLength?: number
+  /** Documents are packed into such rows; default: one document a row. */
+  readonly layout?: RowLayout | undefined
   /** Computes activations again in the backward pass instead of keeping them. Default false. */
   readonly gradientCheckpointing?: boolean
   /** Default: none. */
@@ -34,7 +34,7 @@ export interface GraphLearner extends Learner {
 
 /** Opens no session yet: each shape's is made when its first batch comes. */
 export const graphLearner = (options: LearnerOptions): GraphLearner => {
-  const { model, tuning, batchSize, seed, store, rows, order, validation, packLength, regularization = noRegularization } = options
+  const { model, tuning, batchSize, seed, store, rows, order, validation, layout, regularization = noRegularization } = options
   const { gradientCheckpointing = false } = options
   const copies = new DeviceCopies(options)
   let frozen: Promise<DeviceFeeds> | undefined
@@ -42,10 +42,10 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
     BatchRunner.create({ ...options, frozenFeeds: await (frozen ??= copies.feeds(options.frozen)) }, ...of)
   const sizes = rowSizes(rows)
   const positions = positionsOf(model, tuning)
-  const shapes = trainingShapes(sizes, order, packLength, positions)
-  const kind = { packed: packLength !== undefined, regularization, gradientCheckpointing }
+  const shapes = trainingShapes(sizes, order, layout, positions)
+  const kind = { layout, regularization, gradientCheckpointing }
   // The forward graphs alone tell how large the random inputs are.
-  const draws = isRandom(regularization) || (tuning.adapter?.dropout.share ?? 0) > 0
+  const draws = isRandom(regularization, tuning.adapter)
   const inputs = draws ? shapes.flatMap((shape) => lossGraph(model, options, batchSize, shape, { training: false, ...kind }).random) : []
   const random = new RandomArrays({ seed, rows, sizes, batchSize }, inputs)
   const trainers = lazily((shape: BatchShape) => runner(shape, { ...kind, random }))
@@ -54,7 +54,7 @@ export const graphLearner = (options: LearnerOptions): GraphLearner => {
     store,
     sizes,
     gradients: async (members, scale, step) => {
-      const places = placesOf(sizes, members, packLength)
+      const places = placesOf(sizes, members, layout)
       const needs = batchNeeds(sizes, places)
       if (needs.targets === 0) {
         await store.clear()

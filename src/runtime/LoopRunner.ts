@@ -1,6 +1,7 @@
 // Several optimizer steps of one static shape in one run (stepLoop.ts): the loop in a session, and the arrays that it is fed with.
 import { type Batch, fillBatch } from "#src/batching/batch.ts"
 import { placesOf } from "./batchShapes.ts"
+import type { RowLayout } from "#src/batching/place.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
 import { lower } from "#src/graph/onnx/lower.ts"
 import { type Optimizer, stateOf } from "#src/graph/optimizer.ts"
@@ -31,7 +32,7 @@ export interface LoopOptions extends Omit<RunnerOptions, "store">, RandomOptions
   readonly scalesLoss: boolean
   /** The rates of each tensor by a step's rate. */
   readonly rates: StepPlan["rates"]
-  readonly packLength: number | undefined
+  readonly layout: RowLayout | undefined
   readonly regularization: Regularization
   readonly gradientCheckpointing: boolean
   /** Micro-batches of a step at most. */
@@ -111,7 +112,7 @@ export class LoopRunner {
   static async create(o: LoopOptions, shape: BatchShape): Promise<LoopRunner> {
     const { graph, random: inputs } = lossGraph(o.model, o, o.batchSize, shape, {
       training: true,
-      packed: o.packLength !== undefined,
+      layout: o.layout,
       regularization: o.regularization,
       products: o.products,
       gradientCheckpointing: o.gradientCheckpointing
@@ -125,7 +126,7 @@ export class LoopRunner {
     )
     const batch = [
       ...[names.ids, names.positions, names.targets, names.weights],
-      ...(o.packLength === undefined ? [] : [names.within, names.segments]),
+      ...(o.layout === undefined ? [] : [names.within, names.segments]),
       ...inputs.map(({ name }) => name)
     ]
     const fed = inputs.reduce((sum, input) => sum + 4 * sizeOf(input.shape), 24 * (o.batchSize * shape.length + shape.targets))
@@ -179,8 +180,8 @@ export class LoopRunner {
   }
 
   #fill(slot: number, members: readonly number[], step: number): void {
-    const { packLength, rows, sizes } = this.#options
-    const places = placesOf(sizes, members, packLength)
+    const { layout, rows, sizes } = this.#options
+    const places = placesOf(sizes, members, layout)
     fillBatch(this.#batches[slot] as Batch, rows, sizes, places, this.#shape)
     const { arrays, inputs, stacks } = this.#random
     arrays.fill(inputs, this.#shape, places, step)

@@ -1,4 +1,5 @@
 // Builds the graph of one micro-batch of a static shape: forward, loss, and while training the gradients.
+import type { RowLayout } from "#src/batching/place.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
 import { DefinitionError } from "#src/domain/Errors.ts"
 import { Graph } from "#src/graph/Graph.ts"
@@ -13,8 +14,8 @@ import type { Tuned } from "./Tuning.ts"
 
 export interface GraphOptions {
   readonly training: boolean
-  /** Several documents may stand in one row. */
-  readonly packed?: boolean
+  /** Of rows that hold several documents. Default: each holds one. */
+  readonly layout?: RowLayout | undefined
   /** Activations inside a layer are computed again in the backward pass instead of being kept. */
   readonly gradientCheckpointing?: boolean
   /** The type that matrix products are computed in. Default: float32. */
@@ -38,7 +39,7 @@ export interface LossGraph {
 /**
  * Inputs: ids int64 [B, T], positions, targets int64 [S], weights float32 [S], every parameter; output nll: the sum of the
  * trained positions' losses. While training also: scale float32 [], and as outputs the gradients of scale x nll with respect
- * to each trained tensor. Frozen tensors cost no gradient. With `packed` rows: within and segments int64 [B, T]
+ * to each trained tensor. Frozen tensors cost no gradient. With a `layout` of rows: within and segments int64 [B, T]
  * (batching/batch.ts). With `regularization`: the random inputs that are listed.
  */
 export const lossGraph = (
@@ -46,7 +47,7 @@ export const lossGraph = (
   { tuning, frozen }: Pick<Tuned, "tuning" | "frozen">,
   rows: number,
   shape: BatchShape,
-  { training, packed = false, gradientCheckpointing: checkpointing = false, regularization, products }: GraphOptions
+  { training, layout, gradientCheckpointing: checkpointing = false, regularization, products }: GraphOptions
 ): LossGraph => {
   const graph = new Graph({ products })
   const inputIds = graph.input(names.ids, "int64", [rows, shape.length])
@@ -62,9 +63,12 @@ export const lossGraph = (
   const random = regularization && randomized(graph, model, shape.targets, regularization, adapter?.dropout.share ?? 0)
   const own = adapter?.hooks({ param, ...(random === undefined ? {} : { dropout: random.adapterDropout }) }) ?? {}
   const hooks = random?.around(own) ?? own
-  if (packed && hooks.virtualTokens !== undefined) throw packedVirtualTokens()
+  if (layout !== undefined && hooks.virtualTokens !== undefined) throw packedVirtualTokens()
   const place = (name: string): Value => graph.input(name, "int64", [rows, shape.length])
-  const packing = packed ? { packing: { positions: place(names.within), segments: place(names.segments) } } : {}
+  const packing =
+    layout === undefined
+      ? {}
+      : { packing: { positions: place(names.within), segments: place(names.segments), commonPrefix: layout.commonPrefix } }
   const { final, head, hidden } = model.build(graph, { inputIds, param, select, hooks, ...packing })
   const loss: HeadLoss = {
     rows: final,

@@ -1,7 +1,7 @@
 // The batches of a training and its validation, and the static shapes that are chosen for them: each shape is a graph and a session.
 import { batchNeeds, byLength } from "#src/batching/batch.ts"
 import type { Order } from "#src/batching/order.ts"
-import { packed, type Place, sideBySide } from "#src/batching/place.ts"
+import { packed, type Place, type RowLayout, sideBySide } from "#src/batching/place.ts"
 import type { RowSizes } from "#src/batching/rows.ts"
 import { type BatchShape, chooseShapes } from "#src/batching/shapes.ts"
 import type { Model } from "#src/models/Model.ts"
@@ -23,14 +23,14 @@ export const boundShapes = (part: keyof typeof most, batchSize: number, length: 
 export const positionsOf = ({ config }: Model, { adapter }: Tuning): number =>
   config.max_position_embeddings - (adapter?.numVirtualTokens ?? 0)
 
-/** Where the documents of a micro-batch stand; `packLength`: of rows that hold several. */
-export const placesOf = (sizes: RowSizes, members: readonly number[], packLength: number | undefined): readonly Place[] =>
-  packLength === undefined ? sideBySide(members) : packed(sizes, members, packLength)
+/** Where the documents of a micro-batch stand; `layout`: of rows that hold several. */
+export const placesOf = (sizes: RowSizes, members: readonly number[], layout: RowLayout | undefined): readonly Place[] =>
+  layout === undefined ? sideBySide(members) : packed(sizes, members, layout)
 
 /** Shapes of a training's micro-batches, shortest first. */
-export const trainingShapes = (sizes: RowSizes, order: Order, packLength: number | undefined, positions: number): readonly BatchShape[] => {
+export const trainingShapes = (sizes: RowSizes, order: Order, layout: RowLayout | undefined, positions: number): readonly BatchShape[] => {
   const needs = Array.from({ length: order.totalSteps }, (_, step) =>
-    order.group(step).map((members) => batchNeeds(sizes, placesOf(sizes, members, packLength)))
+    order.group(step).map((members) => batchNeeds(sizes, placesOf(sizes, members, layout)))
   )
   return chooseShapes(needs.flat(), positions, most.training)
 }

@@ -18,7 +18,7 @@ export type LoopLearnerOptions = LearnerOptions &
 const mostSent = 2 ** 26
 
 export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
-  const { order, packLength, regularization = noRegularization, gradientCheckpointing = false } = options
+  const { order, layout, regularization = noRegularization, gradientCheckpointing = false } = options
   requireGraphForm(options.optimizer, options.device ?? "cpu")
   const single = graphLearner(options)
   const { sizes } = single
@@ -26,7 +26,7 @@ export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
   const groups = Array.from({ length: order.totalSteps }, (_, step) => order.group(step))
   const micros = groups.reduce((most, group) => Math.max(most, group.length), 1)
   const needsOf = (group: StepPlan["group"]): BatchShape => {
-    const needs = group.map((members) => batchNeeds(sizes, placesOf(sizes, members, packLength)))
+    const needs = group.map((members) => batchNeeds(sizes, placesOf(sizes, members, layout)))
     const most = (of: keyof BatchShape): number => needs.reduce((largest, each) => Math.max(largest, each[of]), 0)
     return { length: most("length"), targets: most("targets") }
   }
@@ -35,7 +35,7 @@ export const loopLearner = (options: LoopLearnerOptions): GraphLearner => {
   const runners = new Map<BatchShape, Promise<LoopRunner>>()
   const create = async (shape: BatchShape): Promise<LoopRunner> => {
     const frozenFeeds = await copies.feeds(options.frozen)
-    const rest = { packLength, regularization, gradientCheckpointing, micros, frozenFeeds, sizes }
+    const rest = { layout, regularization, gradientCheckpointing, micros, frozenFeeds, sizes }
     return LoopRunner.create({ ...options, ...rest }, shape)
   }
   const runnerOf = (shape: BatchShape): Promise<LoopRunner> => {

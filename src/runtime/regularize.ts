@@ -1,4 +1,5 @@
 // Dropout and embedding noise as inputs of a training graph: what a graph asks for here, RandomArrays.ts fills before each run.
+import type { Adapter } from "#src/adapters/Adapter.ts"
 import type { Graph } from "#src/graph/Graph.ts"
 import { GraphError } from "#src/graph/GraphError.ts"
 import { add, mul } from "#src/graph/ops/elementwise.ts"
@@ -23,9 +24,9 @@ export const noRegularization: Regularization = {
   labelSmoothingFactor: 0
 }
 
-/** Whether graphs read random numbers for it. */
-export const isRandom = (r: Regularization): boolean =>
-  [r.attentionDropout, r.residualDropout, r.embeddingDropout, r.neftuneNoiseAlpha].some((amount) => amount > 0)
+/** Whether training graphs read random numbers, the adapter's own dropout counted. */
+export const isRandom = (r: Regularization, adapter: Adapter | undefined): boolean =>
+  [r.attentionDropout, r.residualDropout, r.embeddingDropout, r.neftuneNoiseAlpha, adapter?.dropout.share ?? 0].some((amount) => amount > 0)
 
 /** An array of random numbers that a graph reads. */
 export interface RandomInput {

@@ -1,15 +1,17 @@
 // A train stage's memory, told from its options, the model's config and the sizes of its rows, before a weight is read; where the rows are not
 // known yet, from how long they may be at most.
 import { trainingOrder } from "#src/batching/order.ts"
+import type { RowLayout } from "#src/batching/place.ts"
 import type { RowSizes } from "#src/batching/rows.ts"
 import type { BatchShape } from "#src/batching/shapes.ts"
 import type { Model, Weights } from "#src/models/Model.ts"
 import { boundShapes, positionsOf, trainingShapes, validationBatches } from "#src/runtime/batchShapes.ts"
 import { type Forecast, forecast } from "#src/runtime/Forecast.ts"
+import { isRandom } from "#src/runtime/regularize.ts"
 import { optimizerOf } from "#src/runtime/TrainerOptions.ts"
 import { type Tuning, tuningOf } from "#src/runtime/Tuning.ts"
 import { kindOf } from "../device.ts"
-import { arrange, packLengthOf } from "./preflight.ts"
+import { arrange, layoutOf } from "./preflight.ts"
 import { workersOf } from "./share.ts"
 import type { TrainConfig } from "./stage.ts"
 
@@ -34,6 +36,7 @@ export interface Subject {
 }
 
 interface Shapes {
+  readonly layout: RowLayout | undefined
   readonly shapes: readonly BatchShape[]
   readonly validationShapes: readonly BatchShape[]
 }
@@ -46,15 +49,18 @@ const shapesOf = (config: TrainConfig, { model, rows }: Subject, tuning: Tuning)
     const placesOf = (tokens: number): number => Math.max(1, Math.min(tokens - 1, model.positionLimit ?? Infinity))
     const length = config.packing && config.packLength !== undefined ? config.packLength : placesOf(rows.maxLength)
     return {
+      // Whatever they turn out to have in common: the least takes as much as the most.
+      layout: config.packing ? { length, commonPrefix: Number(!isRandom(config, tuning.adapter)) } : undefined,
       shapes: boundShapes("training", batchSize, length, positions),
       validationShapes: rows.validation === undefined ? [] : boundShapes("validation", batchSize, placesOf(rows.validation), positions)
     }
   }
   const { train, ids, validation } = rows
-  const packLength = config.packing ? packLengthOf(config, ids, train) : undefined
-  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, train, packLength) })
+  const layout = layoutOf(config, ids, train, tuning.adapter)
+  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, train, layout) })
   return {
-    shapes: trainingShapes(train, order, packLength, positions),
+    layout,
+    shapes: trainingShapes(train, order, layout, positions),
     validationShapes: validation === undefined ? [] : validationBatches(validation, batchSize, positions).shapes
   }
 }
@@ -75,7 +81,6 @@ export const forecastOf = (config: TrainConfig, subject: Subject): Forecast => {
     ...shapesOf(config, subject, tuning),
     accumulates: config.gradientAccumulationSteps > 1,
     anchored: config.l2ToBase > 0,
-    packed: config.packing,
     gradientCheckpointing: config.gradientCheckpointing,
     regularization: config,
     workers: workersOf(config)

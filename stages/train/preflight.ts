@@ -1,9 +1,12 @@
 // What is checked before any work: that the tokens belong to the model and that there is something to train on.
 import { type Arrangement, groupedByLength, packedRows, shuffled } from "#src/batching/arrange.ts"
+import type { RowLayout } from "#src/batching/place.ts"
 import { pickRows, rowCount, type RowSizes, rowSizes, type TokenRows } from "#src/batching/rows.ts"
+import type { Adapter } from "#src/adapters/Adapter.ts"
 import { DataError, DefinitionError } from "#src/domain/Errors.ts"
 import { nearest } from "#src/domain/nearest.ts"
 import { fitsPattern } from "#src/domain/pattern.ts"
+import { isRandom } from "#src/runtime/regularize.ts"
 import { packedVirtualTokens } from "#src/runtime/TrainGraph.ts"
 import type { TokensTable } from "#src/store/tokens.ts"
 import { checkOptimization } from "./optimization.ts"
@@ -46,8 +49,7 @@ const checkVocabulary = (name: string, table: TokensTable, vocabSize: number): v
 
 const multiple = 16
 
-/** Positions of a packed row. @throws DataError where a row is longer */
-export const packLengthOf = ({ packLength }: TrainConfig, ids: readonly string[], { lengths }: RowSizes): number => {
+const packLengthOf = ({ packLength }: TrainConfig, ids: readonly string[], { lengths }: RowSizes): number => {
   const longest = lengths.reduce((most, length) => Math.max(most, length), 0)
   if (packLength === undefined) return Math.ceil(longest / multiple) * multiple
   const over = [...lengths.keys()].filter((row) => (lengths[row] as number) > packLength)
@@ -61,10 +63,24 @@ export const packLengthOf = ({ packLength }: TrainConfig, ids: readonly string[]
   })
 }
 
+/**
+ * Of packed rows: what all documents begin with stands in each row once, unless random numbers make it differ between them.
+ * @throws DataError where a document is longer than a row
+ */
+export const layoutOf = (
+  config: TrainConfig,
+  ids: readonly string[],
+  sizes: RowSizes,
+  adapter: Adapter | undefined
+): RowLayout | undefined =>
+  config.packing
+    ? { length: packLengthOf(config, ids, sizes), commonPrefix: isRandom(config, adapter) ? 0 : sizes.commonPrefix }
+    : undefined
+
 /** How the options have an epoch's documents arranged into rows. */
-export const arrange = (config: TrainConfig, { lengths }: RowSizes, packLength: number | undefined): Arrangement => {
+export const arrange = (config: TrainConfig, { lengths }: RowSizes, layout: RowLayout | undefined): Arrangement => {
   const { batchSize, gradientAccumulationSteps, groupByLength, seed } = config
-  if (packLength !== undefined) return packedRows(lengths, packLength, seed)
+  if (layout !== undefined) return packedRows(lengths, layout, seed)
   return groupByLength ? groupedByLength(lengths, batchSize * gradientAccumulationSteps, seed) : shuffled(lengths.length, seed)
 }
 

@@ -20,7 +20,7 @@ import { countParameters, frozenLine, parameterLine } from "./parameters.ts"
 import { beginFromText, tokensOfInit } from "./fromText.ts"
 import { checkMemory, forecastLine } from "./memoryLimit.ts"
 import { rowsOf } from "./planned.ts"
-import { arrange, checkedPart, checkGroups, checkOptions, packLengthOf } from "./preflight.ts"
+import { arrange, checkedPart, checkGroups, checkOptions, layoutOf } from "./preflight.ts"
 import { computesIn, scalesLoss } from "./precision.ts"
 import { workersOf } from "./share.ts"
 import type { TrainConfig } from "./stage.ts"
@@ -86,8 +86,10 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
   if (memory !== undefined) say(memory)
 
   const { rows, ids } = part
-  const packLength = config.packing ? packLengthOf(config, ids, sizes) : undefined
-  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, sizes, packLength) })
+  const layout = layoutOf(config, ids, sizes, tuning.adapter)
+  if (layout !== undefined && layout.commonPrefix > 0)
+    say(`all rows begin with the same ${layout.commonPrefix} tokens: each packed row has them once, for all of its documents`)
+  const order = trainingOrder({ ...config, rows: ids.length, arrangement: arrange(config, sizes, layout) })
   const common = {
     ...tuned,
     device,
@@ -101,7 +103,7 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
     order,
     regularization: config,
     gradientCheckpointing: config.gradientCheckpointing,
-    ...(packLength === undefined ? {} : { packLength }),
+    layout,
     ...(validation === undefined ? {} : { validation: validation.rows })
   }
   const { maxGradNorm, l2ToBase, stepsPerRun } = config
@@ -118,7 +120,7 @@ export const prepare = async (context: Context, threads: number, worker = 0) => 
     accumulates,
     shared
   })
-  return { model, under, tuned, table, part, order, learner, parameters }
+  return { model, under, tuned, table, part, layout, order, learner, parameters }
 }
 
 const precisionLine = (config: TrainConfig, hasFrozen: boolean): string => {

@@ -25,7 +25,7 @@ export const TrainConfig = Schema.Struct({
   packing: field(
     Schema.Boolean,
     false,
-    "pack documents into full rows: attention and positions stay within each document, so the loss of a token does not change"
+    "pack documents into full rows: attention and positions stay within each document, so the loss of a token does not change. What all rows begin with, such as a system prompt, is computed once a row, unless something is dropped out"
   ),
   packLength: optional(PositiveInt, "positions of a packed row; default: the longest document's, rounded up to a multiple of 16"),
   groupByLength: field(
@@ -115,7 +115,7 @@ export const executionOnly = [
 
 export const trainKind = stageKind({
   kind: "train",
-  version: 3,
+  version: 4,
   config: TrainConfig,
   inputs: { train: "tokens", validation: "tokens?", base: "base", adapter: "model?" },
   outputs: { model: "model", log: "log" },

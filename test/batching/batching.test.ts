@@ -44,6 +44,27 @@ describe("rows and batches", () => {
     expect([...sizes.targets]).toEqual([2, 1, 0, 2])
   })
 
+  test("rows begin alike up to where one of them, or the token behind, is trained, ends or differs", () => {
+    const prefixOf = (...listed: readonly (readonly (readonly [token: number, trained: 0 | 1])[])[]): number =>
+      rowSizes({
+        offsets: Int32Array.from([0, ...listed.map((_, i) => listed.slice(0, i + 1).flat().length)]),
+        tokens: Int32Array.from(listed.flat(), ([token]) => token),
+        mask: Uint8Array.from(listed.flat(), ([, trained]) => trained)
+      }).commonPrefix
+    const [a, b, c, d] = ([5, 6, 7, 8] as const).map((token) => [token, 0] as const) as [[5, 0], [6, 0], [7, 0], [8, 0]]
+    const answer = [9, 1] as const
+    expect(prefixOf([a, b, c, d, answer], [a, b, d, c, answer])).toBe(2)
+    expect(prefixOf([a, b, c, answer], [a, b, d, c, answer])).toBe(2)
+    // Behind the second token one row's trained part begins: its last position before that is one of its own.
+    expect(prefixOf([a, b, answer], [a, b, c, answer])).toBe(1)
+    expect(prefixOf([a, b, c, answer], [a, b, c, answer])).toBe(2)
+    expect(prefixOf([a, b], [a, b, c, answer])).toBe(1)
+    expect(prefixOf([b, a, c, answer], [a, b, c, answer])).toBe(0)
+    expect(prefixOf([a, answer, c, answer], [a, b, c, answer])).toBe(0)
+    expect(prefixOf([a, b, c, answer])).toBe(0)
+    expect(prefixOf()).toBe(0)
+  })
+
   test("ids are right-padded, targets are the next tokens at flat positions", () => {
     const shape = { length: 4, targets: 6 }
     const batch = emptyBatch(3, shape)

@@ -1,16 +1,17 @@
 // Packing and grouping by length: every document once an epoch, as many rows in each, places that do not overlap.
 import { describe, expect, test } from "vitest"
 import { groupedByLength, packedRows } from "#src/batching/arrange.ts"
-import { emptyBatch, fillBatch } from "#src/batching/batch.ts"
+import { batchNeeds, emptyBatch, fillBatch } from "#src/batching/batch.ts"
 import { trainingOrder } from "#src/batching/order.ts"
 import { bestFit, inLines, packed } from "#src/batching/place.ts"
+import { rowSizes } from "#src/batching/rows.ts"
 import { uniform } from "#src/domain/random.ts"
 
 const drawn = (n: number, most: number, seed: number): Int32Array =>
   Int32Array.from({ length: n }, (_, i) => 1 + Math.floor(uniform(seed, 0, i) * most))
 const all = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 const sorted = (values: readonly number[]): readonly number[] => values.toSorted((a, b) => a - b)
-const sizesOf = (lengths: Int32Array) => ({ lengths, targets: lengths })
+const sizesOf = (lengths: Int32Array, commonPrefix = 0) => ({ lengths, targets: lengths, commonPrefix })
 
 describe("best-fit decreasing", () => {
   test("each document goes where it leaves the least room", () => {
@@ -45,6 +46,15 @@ describe("best-fit decreasing", () => {
     }
   })
 
+  test("behind a common prefix, which takes room once a line, as without it in lines that much shorter", () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const lengths = drawn(60, 40, seed)
+      const behind = lengths.map((length) => length + 23)
+      expect(bestFit(behind, all(60), 64 + 23, 23)).toEqual(bestFit(lengths, all(60), 64))
+    }
+    expect(() => bestFit([30, 90], [0, 1], 64, 23)).toThrow(/of 90 positions does not fit into a line of 64/)
+  })
+
   test("a document that fits no line is an error", () => {
     expect(() => bestFit([3, 9], [0, 1], 8)).toThrow(/of 9 positions does not fit into a line of 8/)
   })
@@ -57,10 +67,10 @@ test("packed documents stand one behind the other with positions and numbers of 
     tokens: Int32Array.of(5, 6, 7, 8, 1, 2, 3, 4, 9),
     mask: Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 1, 1)
   }
-  const sizes = { lengths: Int32Array.of(3, 2, 1), targets: Int32Array.of(3, 2, 1) }
+  const sizes = { lengths: Int32Array.of(3, 2, 1), targets: Int32Array.of(3, 2, 1), commonPrefix: 0 }
   const shape = { length: 5, targets: 6 }
   const batch = emptyBatch(2, shape)
-  fillBatch(batch, rows, sizes, packed(sizes, [2, 1, 0], 5), shape)
+  fillBatch(batch, rows, sizes, packed(sizes, [2, 1, 0], { length: 5, commonPrefix: 0 }), shape)
   expect([...batch.ids].map(Number)).toEqual([5, 6, 7, 1, 2, 4, 0, 0, 0, 0])
   expect([...batch.within].map(Number)).toEqual([0, 1, 2, 0, 1, 0, 0, 0, 0, 0])
   expect([...batch.segments].map(Number)).toEqual([0, 0, 0, 1, 1, 2, -1, -1, -1, -1])
@@ -69,15 +79,42 @@ test("packed documents stand one behind the other with positions and numbers of 
   expect([...batch.targets].map(Number)).toEqual([6, 7, 8, 2, 3, 9])
 })
 
+test("documents that begin alike stand behind one copy of it", () => {
+  // All begin with 5 6; the token behind is trained in none of them.
+  const rows = {
+    offsets: Int32Array.of(0, 5, 9, 14),
+    tokens: Int32Array.of(5, 6, 1, 2, 3, 5, 6, 4, 7, 5, 6, 8, 9, 3),
+    mask: Uint8Array.of(0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0)
+  }
+  const sizes = rowSizes(rows)
+  expect(sizes.commonPrefix).toBe(2)
+  const places = packed(sizes, [2, 1, 0], { length: 5, commonPrefix: 2 })
+  expect(places).toEqual([
+    { row: 0, line: 0, start: 0, from: 0 },
+    { row: 2, line: 0, start: 4, from: 2 },
+    { row: 1, line: 1, start: 0, from: 0 }
+  ])
+  expect(batchNeeds(sizes, places)).toEqual({ length: 5, targets: 4 })
+  const shape = { length: 5, targets: 4 }
+  const batch = emptyBatch(2, shape)
+  fillBatch(batch, rows, sizes, places, shape)
+  expect([...batch.ids].map(Number)).toEqual([5, 6, 1, 2, 8, 5, 6, 4, 0, 0])
+  expect([...batch.within].map(Number)).toEqual([0, 1, 2, 3, 2, 0, 1, 2, 0, 0])
+  expect([...batch.segments].map(Number)).toEqual([0, 0, 0, 0, 1, 2, 2, 2, -1, -1])
+  expect([...batch.positions].map(Number)).toEqual([2, 3, 4, 7])
+  expect([...batch.targets].map(Number)).toEqual([2, 3, 9, 7])
+})
+
 describe("order of packed rows", () => {
   const lengths = drawn(200, 60, 3)
+  const layout = { length: 64, commonPrefix: 0 }
   const order = trainingOrder({
     rows: 200,
     batchSize: 4,
     gradientAccumulationSteps: 3,
     epochs: 3,
     seed: 7,
-    arrangement: packedRows(lengths, 64, 7)
+    arrangement: packedRows(lengths, layout, 7)
   })
 
   test("each epoch reads every document once, in the steps that were counted up front", () => {
@@ -85,7 +122,7 @@ describe("order of packed rows", () => {
     for (const epoch of epochs) {
       expect(sorted(epoch.flat())).toEqual(all(200))
       for (const members of epoch) {
-        const lines = packed(sizesOf(lengths), members, 64).map(({ line }) => line)
+        const lines = packed(sizesOf(lengths), members, layout).map(({ line }) => line)
         expect(Math.max(...lines)).toBeLessThan(4)
       }
     }
@@ -101,7 +138,7 @@ describe("order of packed rows", () => {
       gradientAccumulationSteps: 3,
       epochs: 3,
       seed: 7,
-      arrangement: packedRows(lengths, 64, 7)
+      arrangement: packedRows(lengths, layout, 7)
     })
     expect(fresh.group(11)).toEqual(order.group(11))
   })
@@ -142,8 +179,8 @@ describe("grouped by length", () => {
 
 test("lines are filled from their start", () => {
   expect(inLines(sizesOf(Int32Array.of(3, 2, 4)), [[1, 0], [2]])).toEqual([
-    { row: 1, line: 0, start: 0 },
-    { row: 0, line: 0, start: 2 },
-    { row: 2, line: 1, start: 0 }
+    { row: 1, line: 0, start: 0, from: 0 },
+    { row: 0, line: 0, start: 2, from: 0 },
+    { row: 2, line: 1, start: 0, from: 0 }
   ])
 })

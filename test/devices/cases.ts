@@ -40,6 +40,8 @@ export interface GraphCase {
 
 export interface CaseOptions {
   readonly packed?: boolean
+  /** Of the packed rows. */
+  readonly commonPrefix?: number
   readonly dropout?: boolean
   readonly gradientCheckpointing?: boolean
   readonly products?: "float16" | "bfloat16"
@@ -53,9 +55,10 @@ export const graphCase = async (family: string, method: Method, options: CaseOpt
   const rows = { ...table, tokens: table.tokens.map((token) => token % model.vocabSize) }
   const sizes = rowSizes(rows)
   const shape = { length: 28, targets: 32 }
-  const { dropout = false, packed = false, gradientCheckpointing = false, products } = options
+  const { dropout = false, packed = false, commonPrefix = 0, gradientCheckpointing = false, products } = options
   const regularization = dropout ? { ...noRegularization, residualDropout: 0.2, attentionDropout: 0.2 } : noRegularization
-  const { graph, random } = lossGraph(model, tuned, 2, shape, { training: true, packed, gradientCheckpointing, regularization, products })
+  const layout = packed ? { length: shape.length, commonPrefix } : undefined
+  const { graph, random } = lossGraph(model, tuned, 2, shape, { training: true, layout, gradientCheckpointing, regularization, products })
   const batch = emptyBatch(2, shape)
   fillBatch(batch, rows, sizes, sideBySide([0, 1]), shape)
   const masks = random.map((input) => {

@@ -40,6 +40,7 @@ describe.each(families)("%s", (family) => {
 
 test("packed rows", () => check("untied", "lora", { packed: true }))
 test("packed rows with windows", () => check("mistral", "full", { packed: true }))
+test("packed rows with windows, behind a common prefix", () => check("mistral", "full", { packed: true, commonPrefix: 3 }))
 test("dropout", () => check("untied", "full", { dropout: true }))
 test("checkpointed", () => check("untied", "qlora", { gradientCheckpointing: true }))
 

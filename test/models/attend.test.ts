@@ -13,12 +13,13 @@ const numbers = (count: number, seed: number) => Float64Array.from({ length: cou
 interface Setting {
   readonly window: number | null
   readonly prefix: number
-  readonly packed: boolean
+  /** Undefined: one document a row; else what the documents of a row share. */
+  readonly common: number | undefined
   readonly dropout: boolean
 }
 
 /** [B * T, H * hd] */
-const run = async ({ window, prefix, packed, dropout }: Setting) => {
+const run = async ({ window, prefix, common, dropout }: Setting) => {
   const places = prefix + T
   const graph = new Graph()
   const input = (name: string, shape: readonly number[]) => graph.input(name, "float64", shape)
@@ -33,7 +34,7 @@ const run = async ({ window, prefix, packed, dropout }: Setting) => {
     inputIds: place("ids"),
     param: () => ({}) as never,
     hooks,
-    ...(packed ? { packing: { positions: place("within"), segments: place("segments") } } : {})
+    ...(common === undefined ? {} : { packing: { positions: place("within"), segments: place("segments"), commonPrefix: common } })
   }
   const attention = attentionOf(graph, args, { head_dim: hd } as ModelConfig, B, T, "float64")
   const keyValue = { key: input("key", [B, KV, T, hd]), value: input("value", [B, KV, T, hd]) }
@@ -41,7 +42,7 @@ const run = async ({ window, prefix, packed, dropout }: Setting) => {
   graph.output("output", output)
   const feeds: Record<string, Float64Array | BigInt64Array> = {
     ids: new BigInt64Array(B * T),
-    within: BigInt64Array.from({ length: B * T }, (_, i) => BigInt(withinOf(i % T))),
+    within: BigInt64Array.from({ length: B * T }, (_, i) => BigInt(withinOf(i % T, common))),
     segments: BigInt64Array.from({ length: B * T }, (_, i) => BigInt(documentOf(i % T)))
   }
   for (const [seed, { name, shape, dtype }] of graph.inputs.entries())
@@ -56,9 +57,9 @@ const countProducts = ({ nodes }: Graph) => nodes.filter(({ op }) => op === "Mat
 
 /** Documents of 110 places, in packed rows. */
 const documentOf = (t: number) => Math.floor(t / 110)
-const withinOf = (t: number) => t % 110
+const withinOf = (t: number, common = 0) => (t % 110) + (t < 110 ? 0 : common)
 
-const plain = ({ window, prefix, packed, dropout }: Setting, feeds: Record<string, Float64Array>): number[] => {
+const plain = ({ window, prefix, common, dropout }: Setting, feeds: Record<string, Float64Array>): number[] => {
   const places = prefix + T
   const at = (name: string, b: number, head: number, place: number, i: number): number => {
     const kv = Math.floor(head / (H / KV))
@@ -67,10 +68,12 @@ const plain = ({ window, prefix, packed, dropout }: Setting, feeds: Record<strin
       : feeds[name]![((b * KV + kv) * T + place - prefix) * hd + i]!
   }
   const sees = (q: number, k: number): boolean => {
-    const position = prefix + (packed ? withinOf(q) : q)
+    const placeOf = (t: number): number => prefix + (common === undefined ? t : withinOf(t, common))
+    const position = placeOf(q)
     if (k < prefix) return window === null || position - k < window
     const t = k - prefix
-    return t <= q && (!packed || documentOf(t) === documentOf(q)) && (window === null || q - t < window)
+    const isOwn = common === undefined || t < common || documentOf(t) === documentOf(q)
+    return t <= q && isOwn && (window === null || position - placeOf(t) < window)
   }
   const result: number[] = []
   for (let b = 0; b < B; b++)
@@ -87,11 +90,11 @@ const plain = ({ window, prefix, packed, dropout }: Setting, feeds: Record<strin
 }
 
 const settings = [null, 40].flatMap((window) =>
-  [0, 5].flatMap((prefix) => [false, true].flatMap((packed) => [false, true].map((dropout) => ({ window, prefix, packed, dropout }))))
+  [0, 5].flatMap((prefix) => [undefined, 0, 30].flatMap((common) => [false, true].map((dropout) => ({ window, prefix, common, dropout }))))
 )
 
 describe("attention over 300 places", () => {
-  test.each(settings)("window $window, prefix $prefix, packed $packed, dropout $dropout", async (setting) => {
+  test.each(settings)("window $window, prefix $prefix, packed behind $common, dropout $dropout", async (setting) => {
     const { output, feeds, products } = await run(setting)
     expect(products).toBe(2 * queryBlocks(T, setting.prefix, setting.window).length)
     const expected = plain(setting, feeds)

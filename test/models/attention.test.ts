@@ -12,14 +12,18 @@ const segments = [
   [0, 0, 0, 1, 1, -1, -1],
   [2, 2, 2, 2, 3, 3, 3]
 ]
-const within = segments.map((row) => row.map((document, t) => (document < 0 ? 0 : t - row.indexOf(document))))
+/** Places of documents that begin with the first `common` of their row. */
+const withinBehind = (common: number) =>
+  segments.map((row) => row.map((document, t) => (document < 0 ? 0 : t - row.indexOf(document) + (document === row[0] ? 0 : common))))
 
 const settings = [null, 2, 3, 20].flatMap((window) =>
-  [0, 2].flatMap((prefix) => [false, true].map((packed) => ({ window, prefix, packed })))
+  [0, 2].flatMap((prefix) => [undefined, 0, 2].map((common) => ({ window, prefix, common })))
 )
 
 describe.each(["float32", "float64"] as const)("%s", (dtype) => {
-  test.each(settings)("window $window, prefix $prefix, packed $packed", async ({ window, prefix, packed }) => {
+  test.each(settings)("window $window, prefix $prefix, packed behind $common", async ({ window, prefix, common }) => {
+    const packed = common !== undefined
+    const within = withinBehind(common ?? 0)
     const graph = new Graph()
     const place = (name: string): Value => graph.input(name, "int64", [B, T])
     const hooks: Hooks = prefix === 0 ? {} : { prefix: { length: prefix, keyValue: () => ({}) as never } }
@@ -27,7 +31,7 @@ describe.each(["float32", "float64"] as const)("%s", (dtype) => {
       inputIds: place("ids"),
       param: () => ({}) as never,
       hooks,
-      ...(packed ? { packing: { positions: place("within"), segments: place("segments") } } : {})
+      ...(packed ? { packing: { positions: place("within"), segments: place("segments"), commonPrefix: common } } : {})
     }
     const attention = attentionOf(graph, args, { head_dim: 4 } as ModelConfig, B, T, dtype)
     expect(attention.positionCount).toBe(prefix + T)
@@ -44,7 +48,7 @@ describe.each(["float32", "float64"] as const)("%s", (dtype) => {
       const far = (position: number): boolean => window !== null && positionOf(b, q) - position >= window
       if (k < prefix) return !far(k)
       const t = k - prefix
-      return t <= q && (!packed || segments[b]![q] === segments[b]![t]) && !far(positionOf(b, t))
+      return t <= q && (!packed || segments[b]![q] === segments[b]![t] || t < common) && !far(positionOf(b, t))
     }
     const keys = prefix + T
     const [rows, , queries, places] = mask.shape.length === 2 ? [1, 1, ...mask.shape] : mask.shape

@@ -48,7 +48,7 @@ describe.skipIf(available.length === 0)("packed rows", () => {
       tokens: Int32Array.from(documents.flat()),
       mask: Uint8Array.from(documents.flatMap((document) => document.map((_, i) => (i === 0 ? 0 : 1))))
     }
-    const sizes = { lengths, targets: lengths.map((n) => n - 1) }
+    const sizes = { lengths, targets: lengths.map((n) => n - 1), commonPrefix: 0 }
     const shape = { length: T, targets: golden.tokens }
     const batch = emptyBatch(lines.length, shape)
     fillBatch(batch, rows, sizes, inLines(sizes, lines), shape)

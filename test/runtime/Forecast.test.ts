@@ -42,7 +42,7 @@ const of = (method: Method, options: Partial<ForecastOptions> = {}): Forecast =>
     validationShapes: [],
     accumulates: false,
     anchored: false,
-    packed: false,
+    layout: undefined,
     gradientCheckpointing: false,
     regularization: noRegularization,
     workers: 1,

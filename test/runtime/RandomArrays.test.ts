@@ -14,9 +14,9 @@ const rows = {
 const sizes = rowSizes(rows)
 const width = 64
 const beside: readonly Place[] = [
-  { row: 0, line: 0, start: 0 },
-  { row: 1, line: 1, start: 0 },
-  { row: 2, line: 2, start: 0 }
+  { row: 0, line: 0, start: 0, from: 0 },
+  { row: 1, line: 1, start: 0, from: 0 },
+  { row: 2, line: 2, start: 0, from: 0 }
 ]
 
 /** The numbers after a fill, and the row of them that belongs to a document's position. */
@@ -38,9 +38,9 @@ const filled = (
 test("a document's places have the same numbers beside others, behind others and behind virtual tokens", () => {
   const side = filled("place", [3 * 5, width], 3, 5, beside)
   const packed = filled("place", [12, width], 1, 12, [
-    { row: 1, line: 0, start: 0 },
-    { row: 2, line: 0, start: 2 },
-    { row: 0, line: 0, start: 7 }
+    { row: 1, line: 0, start: 0, from: 0 },
+    { row: 2, line: 0, start: 2, from: 0 },
+    { row: 0, line: 0, start: 7, from: 0 }
   ])
   for (let t = 0; t < 5; t++) expect(packed(2 + t)).toEqual(side(10 + t))
   for (let t = 0; t < 3; t++) expect(packed(7 + t)).toEqual(side(t))

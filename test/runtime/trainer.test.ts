@@ -45,7 +45,8 @@ const learner = (
 ): Learner => {
   const store = new ParamStore([{ name: "w", shape: [3], decay: true }], true, false, optimizer)
   const { p, g } = store.trainables[0] as (typeof store.trainables)[number]
-  const sizes = { lengths: new Int32Array(rows).fill(4), targets: Int32Array.from({ length: rows }, (_, r) => (r % 3) + 1) }
+  const targets = Int32Array.from({ length: rows }, (_, r) => (r % 3) + 1)
+  const sizes = { lengths: new Int32Array(rows).fill(4), targets, commonPrefix: 0 }
   let validations = 0
   return {
     store,
@@ -67,7 +68,7 @@ const learner = (
       ? {}
       : {
           validation: {
-            sizes: { lengths: Int32Array.of(3), targets: Int32Array.of(2) },
+            sizes: { lengths: Int32Array.of(3), targets: Int32Array.of(2), commonPrefix: 0 },
             batches: [[0]],
             // A function of the weights, unless the test dictates it.
             loss: () => Promise.resolve(2 * (losses[validations++] ?? Math.abs((p[0] as number) - 0.2)))

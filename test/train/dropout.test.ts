@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { Order } from "#src/batching/order.ts"
 import type { LoraOptions } from "#src/adapters/options.ts"
-import { bestFit } from "#src/batching/place.ts"
+import { bestFit, type RowLayout } from "#src/batching/place.ts"
 import { rowSizes } from "#src/batching/rows.ts"
 import { permutation, uniform } from "#src/domain/random.ts"
 import { loadModel } from "#src/models/load.ts"
@@ -32,19 +32,18 @@ interface Setting extends Partial<Regularization> {
   readonly fresh?: boolean
   readonly group?: readonly (readonly number[])[]
   readonly batchSize?: number
-  readonly packLength?: number
+  readonly layout?: RowLayout
 }
 
-const learnerWith = async ({ lora = {}, full, seed = 0, fresh, group = [members], batchSize = 8, packLength, ...more }: Setting) => {
+const learnerWith = async ({ lora = {}, full, seed = 0, fresh, group = [members], batchSize = 8, layout, ...more }: Setting) => {
   const { model, weights } = await loadModel(workspace.inputs["base"]?.path as string)
   const method = full === true ? ({ type: "full" } as const) : loraMethod({ r: 4, targetModules: "all-linear", ...lora })
   const tuned = tune(tuningOf(model, method, 1e-3), weights, { accumulates: false, seed: 5 })
   for (const { name, p } of tuned.store.trainables)
     if (fresh !== true && name.includes("lora_B")) p.forEach((_, i) => (p[i] = Math.sin(i) / 10))
   const order: Order = { stepsPerEpoch: 1, totalSteps: 1, group: () => group }
-  const packing = packLength === undefined ? {} : { packLength }
   const regularization = { ...noRegularization, ...more }
-  return graphLearner({ ...tuned, ...packing, model, batchSize, threads: 1, rows, validation: rows, order, seed, regularization })
+  return graphLearner({ ...tuned, layout, model, batchSize, threads: 1, rows, validation: rows, order, seed, regularization })
 }
 
 const sites: Readonly<Record<string, Setting>> = {
@@ -99,9 +98,9 @@ const randomCut = (seed: number): Setting => {
   const order = [...permutation(seed, 0, 8)]
   const ends = order.map((_, i) => i + 1).filter((end) => end === 8 || uniform(seed, 1, end) < 0.4)
   const group = ends.map((end, i) => order.slice(i === 0 ? 0 : ends[i - 1], end))
-  const packLength = Math.max(...lengths) + Math.floor(uniform(seed, 2, 0) * 60)
-  const most = Math.max(...group.map((some) => (seed % 4 === 0 ? some : bestFit(lengths, some, packLength)).length))
-  return { group, batchSize: most + (seed % 3), ...(seed % 4 === 0 ? {} : { packLength }) }
+  const length = Math.max(...lengths) + Math.floor(uniform(seed, 2, 0) * 60)
+  const most = Math.max(...group.map((some) => (seed % 4 === 0 ? some : bestFit(lengths, some, length)).length))
+  return { group, batchSize: most + (seed % 3), ...(seed % 4 === 0 ? {} : { layout: { length, commonPrefix: 0 } }) }
 }
 
 describe.each([

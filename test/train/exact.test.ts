@@ -18,12 +18,12 @@ beforeAll(async () => {
 })
 afterAll(() => workspace.clear())
 
-const rows = tokensTable(8, 3)
+const rows = tokensTable(8, 3, [7, 1, 40, 7, 12])
 const sizes = rowSizes(rows)
 const counted = sizes.targets.reduce((sum, n) => sum + n, 0)
 
 /** Loss and gradient of one micro-batch, both over the whole step's count; rows and places beyond the needed ones are padding. */
-const microBatch = async (places: readonly Place[], more: number) => {
+const microBatch = async (places: readonly Place[], more: number, commonPrefix: number) => {
   const { model, weights } = await loadModel(workspace.inputs["base"]?.path as string)
   const { length, targets } = batchNeeds(sizes, places)
   const shape = { length: length + more, targets: targets + more }
@@ -38,7 +38,7 @@ const microBatch = async (places: readonly Place[], more: number) => {
     inputIds: place("ids"),
     param: (name) => byName.get(name)!,
     select: graph.input("select", "int64", [shape.targets]),
-    packing: { positions: place("within"), segments: place("segments") }
+    packing: { positions: place("within"), segments: place("segments"), commonPrefix }
   })
   const target = graph.input("targets", "int64", [shape.targets])
   const loss = scale(crossEntropy(logits, target, graph.input("weights", "float64", [shape.targets])).sum, 1 / counted)
@@ -56,23 +56,27 @@ const microBatch = async (places: readonly Place[], more: number) => {
   return { loss: Number(result["loss"]![0]), gradient: found.flatMap((_, i) => Array.from(result[`g${i}`] as Float64Array)) }
 }
 
-const step = async (group: readonly (readonly Place[])[], more: number) => {
+const step = async (group: readonly (readonly Place[])[], more: number, commonPrefix = 0) => {
   const parts = []
-  for (const places of group) parts.push(await microBatch(places, more))
+  for (const places of group) parts.push(await microBatch(places, more, commonPrefix))
   return parts.reduce((a, b) => ({ loss: a.loss + b.loss, gradient: a.gradient.map((x, i) => x + (b.gradient[i] as number)) }))
 }
 
 test("random cuts", async () => {
   const whole = await step([sideBySide([0, 1, 2, 3, 4, 5, 6, 7])], 0)
   expect(Math.hypot(...whole.gradient)).toBeGreaterThan(1e-3)
+  expect(sizes.commonPrefix).toBe(5)
   for (let seed = 0; seed < 12; seed++) {
     const order = [...permutation(seed, 0, 8)]
     const ends = order.map((_, i) => i + 1).filter((end) => end === 8 || uniform(seed, 1, end) < 0.3)
     const length = Math.max(...sizes.lengths) + Math.floor(uniform(seed, 2, 0) * 60)
-    const place = (members: readonly number[]) => (seed % 3 === 0 ? sideBySide(members) : packed(sizes, members, length))
+    // In every third cut what all rows begin with stands in each packed row once.
+    const commonPrefix = seed % 3 === 1 ? sizes.commonPrefix : 0
+    const place = (members: readonly number[]) => (seed % 3 === 0 ? sideBySide(members) : packed(sizes, members, { length, commonPrefix }))
     const cut = await step(
       ends.map((end, i) => place(order.slice(i === 0 ? 0 : ends[i - 1], end))),
-      seed
+      seed,
+      commonPrefix
     )
     const off = Math.hypot(...cut.gradient.map((x, i) => x - (whole.gradient[i] as number))) / Math.hypot(...whole.gradient)
     expect(off).toBeLessThan(1e-9)

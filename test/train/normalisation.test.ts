@@ -1,7 +1,7 @@
 // Token-exact loss: however the rows of a step are cut into micro-batches, padded or packed, the gradient is the same.
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import type { Order } from "#src/batching/order.ts"
-import { bestFit } from "#src/batching/place.ts"
+import { bestFit, type RowLayout } from "#src/batching/place.ts"
 import { rowSizes } from "#src/batching/rows.ts"
 import { permutation, uniform } from "#src/domain/random.ts"
 import { loadModel } from "#src/models/load.ts"
@@ -16,14 +16,14 @@ beforeEach(async () => {
 })
 afterEach(() => workspace.clear())
 
-const rows = tokensTable(8, 3)
-const { lengths } = rowSizes(rows)
+const rows = tokensTable(8, 3, [7, 1, 40, 7, 12])
+const { lengths, commonPrefix } = rowSizes(rows)
 const lora = loraMethod({ r: 4, targetModules: ["q_proj", "v_proj"] })
 
 interface Cut {
   readonly group: readonly (readonly number[])[]
   readonly batchSize: number
-  readonly packLength?: number
+  readonly layout?: RowLayout
 }
 
 /** One step over the eight rows, cut into these micro-batches: its loss, norm, and gradients summed in float64. */
@@ -60,9 +60,12 @@ const randomCut = (seed: number): Cut => {
   const order = [...permutation(seed, 0, 8)]
   const ends = order.map((_, i) => i + 1).filter((end) => end === 8 || uniform(seed, 1, end) < 0.4)
   const group = ends.map((end, i) => order.slice(i === 0 ? 0 : ends[i - 1], end))
-  const packLength = Math.max(...lengths) + Math.floor(uniform(seed, 2, 0) * 60)
-  const most = Math.max(...group.map((members) => (seed % 4 === 0 ? members : bestFit(lengths, members, packLength)).length))
-  return { group, batchSize: most + (seed % 3), ...(seed % 4 === 0 ? {} : { packLength }) }
+  const length = Math.max(...lengths) + Math.floor(uniform(seed, 2, 0) * 60)
+  const layout = { length, commonPrefix: seed % 2 === 0 ? 0 : commonPrefix }
+  const most = Math.max(
+    ...group.map((members) => (seed % 4 === 0 ? members : bestFit(lengths, members, length, layout.commonPrefix)).length)
+  )
+  return { group, batchSize: most + (seed % 3), ...(seed % 4 === 0 ? {} : { layout }) }
 }
 
 const whole: Cut = { group: cutInto(8), batchSize: 8 }
@@ -75,7 +78,8 @@ describe.each([
     ["one row at a time", { group: cutInto(1, 1, 1, 1, 1, 1, 1, 1), batchSize: 1 }],
     ["uneven micro-batches", { group: cutInto(3, 3, 2), batchSize: 3 }],
     ["more padding rows than rows", { group: cutInto(8), batchSize: 12 }],
-    ["all in one packed row", { group: cutInto(8), batchSize: 1, packLength: 200 }],
+    ["all in one packed row", { group: cutInto(8), batchSize: 1, layout: { length: 200, commonPrefix: 0 } }],
+    ["all behind what they begin with", { group: cutInto(8), batchSize: 1, layout: { length: 160, commonPrefix } }],
     ...Array.from({ length: 8 }, (_, seed) => [`random cut ${seed}`, randomCut(seed)] as const)
   ])("all rows at once equals %s", async (_, cut) => {
     const [a, b] = [await step(method, whole), await step(method, cut)]

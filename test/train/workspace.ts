@@ -37,16 +37,17 @@ const config = {
 }
 
 /** Rows of 5 to 28 tokens whose second part is trained. */
-export const tokensTable = (rows: number, seed: number): TokensTable => {
+export const tokensTable = (rows: number, seed: number, opening: readonly number[] = []): TokensTable => {
   const draw = (row: number, i: number, n: number): number => Math.floor(uniform(seed, row, i) * n)
-  const tokens = Array.from({ length: rows }, (_, row) => Array.from({ length: 5 + draw(row, 0, 24) }, (_, i) => draw(row, i + 1, 64)))
-  const mask = tokens.map((row) => row.map((_, i) => (i >= row.length / 2 ? 1 : 0)))
+  const own = Array.from({ length: rows }, (_, row) => Array.from({ length: 5 + draw(row, 0, 24) }, (_, i) => draw(row, i + 1, 64)))
+  const tokens = own.map((row) => [...opening, ...row])
+  const mask = own.map((row) => [...opening.map(() => 0), ...row.map((_, i) => (i >= row.length / 2 ? 1 : 0))])
   const offsets = new Int32Array(rows + 1)
   tokens.forEach((row, i) => (offsets[i + 1] = (offsets[i] as number) + row.length))
   return {
     meta: {
       promptFormat: { template: "plain", rowKind: "completion", systemPrompt: "", classInstruction: "", date: "2025-01-01" },
-      maxLength: 32,
+      maxLength: 32 + opening.length,
       trainOnPrompt: false,
       vocabSize: 64,
       eosTokenIds: [2],
@@ -58,7 +59,7 @@ export const tokensTable = (rows: number, seed: number): TokensTable => {
     offsets,
     tokens: Int32Array.from(tokens.flat()),
     mask: Uint8Array.from(mask.flat()),
-    promptLength: Int32Array.from(tokens, (row) => Math.ceil(row.length / 2)),
+    promptLength: Int32Array.from(own, (row) => opening.length + Math.ceil(row.length / 2)),
     reference: tokens.map(() => "")
   }
 }
