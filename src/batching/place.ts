@@ -37,8 +37,9 @@ export const inLines = ({ lengths }: RowSizes, lines: readonly (readonly number[
 
 /**
  * Best-fit decreasing: the longest document first (of equal ones the first in `members`), each into the line where it leaves
- * the least room, or into a new one. The `commonPrefix` first positions of all take room once a line. The number of lines depends on the lengths alone. Packing the documents of some of the
- * lines again gives no more lines than these: none of the others was the best fit of any of them.
+ * the least room, or into a new one. The first `commonPrefix` positions of all documents take room once a line. The number of
+ * lines depends on the lengths alone. Packing the documents of some of the lines again gives no more lines than these: none of
+ * the others was the best fit of any of them.
  * @throws RangeError where a document is longer than `capacity`
  */
 export const bestFit = (

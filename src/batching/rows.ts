@@ -13,7 +13,7 @@ export interface RowSizes {
   readonly targets: Int32Array
   /**
    * Tokens that all rows begin with, such as a system prompt, none of which, nor the one behind them, is a trained target: what a
-   * model computes for these positions is the same in every row. 0 for a single row.
+   * model computes for these positions is the same in every row. 0 for a single row, and where one has no target.
    */
   readonly commonPrefix: number
 }
@@ -37,16 +37,16 @@ export const rowSizes = (rows: TokenRows): RowSizes => {
       targets[row] = (targets[row] as number) + 1
     }
   }
-  return { lengths, targets, commonPrefix: commonPrefix(rows) }
+  return { lengths, targets, commonPrefix: commonPrefix(rows, lengths) }
 }
 
-const commonPrefix = ({ offsets, tokens, mask }: TokenRows): number => {
-  const starts = offsets.subarray(0, -1)
-  if (starts.length < 2) return 0
+const commonPrefix = ({ offsets, tokens, mask }: TokenRows, lengths: Int32Array): number => {
+  if (lengths.length < 2) return 0
+  const first = offsets[0] as number
   const isCommon = (t: number): boolean =>
-    starts.every((start, row) => {
-      const behind = start + t + 1
-      return behind < (offsets[row + 1] as number) && tokens[start + t] === tokens[(starts[0] as number) + t] && mask[behind] !== 1
+    lengths.every((length, row) => {
+      const start = offsets[row] as number
+      return t < length && tokens[start + t] === tokens[first + t] && mask[start + t + 1] !== 1
     })
   let length = 0
   while (isCommon(length)) length++

@@ -27,7 +27,10 @@ export const TrainConfig = Schema.Struct({
     false,
     "pack documents into full rows: attention and positions stay within each document, so the loss of a token does not change. What all rows begin with, such as a system prompt, is computed once a row, unless something is dropped out"
   ),
-  packLength: optional(PositiveInt, "positions of a packed row; default: the longest document's, rounded up to a multiple of 16"),
+  packLength: optional(
+    PositiveInt,
+    "positions of a packed row; default: the longest document's, rounded up to a multiple of 16. In longer ones more documents share what all begin with"
+  ),
   groupByLength: field(
     Schema.Boolean,
     false,
