@@ -19,6 +19,7 @@ const runs: Readonly<Record<string, Omit<Run, "device">>> = {
   full: { family: "untied", method: methods["full"]! },
   "full, several micro-batches": { family: "tied", method: methods["full"]!, accumulation: 3 },
   "lora with dropout": { family: "gemma3_text", method: methods["lora"]!, accumulation: 2, dropout: true },
+  "lora, packed": { family: "mistral", method: methods["lora"]!, accumulation: 2, packed: true },
   qlora: { family: "mistral", method: methods["qlora"]! },
   "prefix, pulled to the base": { family: "qwen3", method: methods["prefix"]!, l2ToBase: 0.1 },
   "lion, gpt2": { family: "gpt2", method: methods["full"]!, optimizer: optimizerDefaults.lion },

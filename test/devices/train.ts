@@ -4,7 +4,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect } from "vitest"
 import type { Method } from "#src/adapters/options.ts"
+import { packedRows } from "#src/batching/arrange.ts"
 import { trainingOrder } from "#src/batching/order.ts"
+import { rowSizes } from "#src/batching/rows.ts"
 import type { Target } from "#src/graph/onnx/Lowering.ts"
 import { type Optimizer, optimizerDefaults } from "#src/graph/optimizer.ts"
 import { Checkpoints } from "#src/runtime/Checkpoint.ts"
@@ -47,6 +49,8 @@ export interface Run {
   readonly l2ToBase?: number
   readonly optimizer?: Optimizer
   readonly dropout?: boolean
+  /** Rows that begin alike, packed behind one copy of it. */
+  readonly packed?: boolean
   /** The type of matrix products; with float16 the loss is scaled. */
   readonly products?: "float16"
   readonly validated?: boolean
@@ -68,15 +72,21 @@ export const train = async ({
   l2ToBase = 0,
   optimizer = adamw,
   dropout = false,
+  packed = false,
   products,
   validated = false,
   name,
   stopAt
 }: Run) => {
   const { model, weights } = await ownModel(family)
-  const table = tokensTable(8, 3)
+  const table = tokensTable(8, 3, packed ? [5, 19, 2, 2, 7] : [])
   const rows = { ...table, tokens: table.tokens.map((token) => token % model.vocabSize) }
-  const order = trainingOrder({ rows: 8, batchSize: 2, gradientAccumulationSteps: accumulation, epochs: 1, maxSteps: steps, seed: 1 })
+  const { lengths, commonPrefix } = rowSizes(rows)
+  const layout = packed ? { length: 64, commonPrefix } : undefined
+  const order = trainingOrder({
+    ...{ rows: 8, batchSize: 2, gradientAccumulationSteps: accumulation, epochs: 1, maxSteps: steps, seed: 1 },
+    ...(layout === undefined ? {} : { arrangement: packedRows(lengths, layout, 1) })
+  })
   const tuned = tune(tuningOf(model, method, 1e-3), baseOf(model, weights, method), {
     accumulates: accumulation > 1,
     anchored: l2ToBase > 0,
@@ -96,6 +106,7 @@ export const train = async ({
     rows,
     ...(validated ? { validation: rows } : {}),
     order,
+    layout,
     seed: 0,
     regularization: dropout ? { ...noRegularization, residualDropout: 0.2 } : noRegularization
   }
