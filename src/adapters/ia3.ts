@@ -9,30 +9,31 @@ import { plainLinear } from "#src/models/linear.ts"
 import type { Linear, Model, Parameter, Weights } from "#src/models/Model.ts"
 import type { Adapter } from "./Adapter.ts"
 import type { Ia3Options } from "./options.ts"
-import { checkSavedModules, ownEmbedding, ownWeight, savedModules } from "./savedModules.ts"
-import { checkTargets, targetsOf } from "./targets.ts"
+import { checkSavedModules, embeddingBases, ownEmbedding, ownWeight, savedModules } from "./savedModules.ts"
+import { checkTargets, targetsOf, writtenModules } from "./targets.ts"
 
 /** @throws DataError naming the option that does not fit the model, with what would */
 export const ia3ConfigOf = (model: Model, options: Ia3Options, baseModel: string): Ia3Config => {
   const { targets, linears } = model
+  const targetModules = options.targetModules ?? targets.ia3
   const config: Ia3Config = {
     ...given("excludeModules", options.excludeModules),
     ...given("modulesToSave", options.modulesToSave),
     peftType: "IA3",
     baseModel,
-    targetModules: options.targetModules ?? targets.ia3,
+    targetModules: writtenModules(model, targetModules),
     feedforwardModules: options.feedforwardModules ?? (options.targetModules === undefined ? targets.ia3Feedforward : []),
     fanInFanOut: linears.some(({ transposed }) => transposed === true)
   }
-  checkTargets(model, config)
-  if (config.modulesToSave !== undefined) checkSavedModules(model, config.modulesToSave)
-  const adapted = targetsOf(model, config).linears
-  const lost = [config.feedforwardModules].flat().find((module) => !adapted.some(({ path }) => isFeedforward(path, [module])))
+  checkTargets(model, { ...config, targetModules })
+  const adapted = targetsOf(model, config).linears.map(({ path }) => path)
+  checkSavedModules(model, config.modulesToSave ?? [], adapted)
+  const lost = [config.feedforwardModules].flat().find((module) => !adapted.some((path) => isFeedforward(path, [module])))
   if (lost !== undefined && typeof config.feedforwardModules !== "string")
     throw new DataError({
       message: `feedforwardModules: "${lost}" is none of targetModules`,
       where: "method",
-      hint: `name it in targetModules too; they are: ${[config.targetModules].flat().join(", ")}`
+      hint: `name it in targetModules too; they are: ${[targetModules].flat().join(", ")}`
     })
   return config
 }
@@ -70,6 +71,7 @@ export const ia3Adapter = (model: Model, config: Ia3Config): Adapter => {
   const adapter: Adapter = {
     parameters: [...vectors, ...saved.tensors.map(({ parameter }) => parameter)],
     replaces: saved.replaces,
+    alsoSaved: [...saved.alsoSaved, ...embeddingBases(model, config.targetModules, (path) => targets.has(path))],
     dropout: { linears: [], share: 0 },
     hooks: ({ param }) => ({
       linear: (call) => {

@@ -9,11 +9,10 @@ import type { Value } from "#src/graph/Value.ts"
 import { initialTensors } from "#src/models/initialWeights.ts"
 import { plainLinear, project } from "#src/models/linear.ts"
 import type { Linear, LinearCall, Model, Parameter, Weights } from "#src/models/Model.ts"
-import type { Adapter, AdapterArgs, AlsoSaved } from "./Adapter.ts"
+import type { Adapter, AdapterArgs } from "./Adapter.ts"
 import { type LoraLayer, loraLayers, tensorsOf } from "./loraLayers.ts"
 import { addProduct, mergeLayer, rowLengths } from "./loraMerge.ts"
-import { headWeight, ownEmbedding, ownWeight, savedModules } from "./savedModules.ts"
-import { lastName } from "./targets.ts"
+import { biasesOfSaved, embeddingBases, headWeight, ownEmbedding, ownWeight, savedModules } from "./savedModules.ts"
 
 /** @throws DataError where the config means no module of the model */
 export const loraAdapter = (model: Model, config: LoraConfig): Adapter => {
@@ -31,7 +30,11 @@ export const loraAdapter = (model: Model, config: LoraConfig): Adapter => {
   const adapter: Adapter = {
     parameters: [...layers.flatMap(tensorsOf), ...copies.map(({ parameter }) => parameter)],
     replaces,
-    alsoSaved: [...saved.alsoSaved, ...embeddingBases(model, config, byPath)],
+    alsoSaved: [
+      ...saved.alsoSaved,
+      ...embeddingBases(model, config.targetModules, (path) => byPath.has(path)),
+      ...(config.bias === "all" ? biasesOfSaved(config.modulesToSave ?? [], saved) : [])
+    ],
     dropout: { linears, share: config.loraDropout },
     hooks: ({ param, dropout }) => ({
       linear: (call) => {
@@ -113,24 +116,6 @@ const trainedBiases = (
     const own = adapted.has(module) ? `${module}.base_layer.bias` : name
     return [{ parameter: { ...parameter, name: `base_model.model.${own}` }, from: name }]
   })
-}
-
-/** PEFT's EMBEDDING_LAYER_NAMES. */
-const embeddingNames = ["embed_tokens", "lm_head"]
-
-/** Where targetModules names one of these, PEFT saves the weights below the embedding's and the head's adapters too. */
-const embeddingBases = (model: Model, { targetModules }: LoraConfig, layers: ReadonlyMap<string, LoraLayer>): readonly AlsoSaved[] => {
-  const adapted = [model.embedding, model.head.path].filter((path) => layers.has(path))
-  const named =
-    typeof targetModules === "string"
-      ? adapted.some((path) => embeddingNames.includes(lastName(path)))
-      : embeddingNames.some((name) => targetModules.includes(name))
-  const shape = [model.vocabSize, model.config.hidden_size]
-  return (named ? adapted : []).map((path) => ({
-    name: `base_model.model.${path}.base_layer.weight`,
-    shape,
-    of: path === model.head.path ? headWeight(model) : `${path}.weight`
-  }))
 }
 
 const initialLora = (model: Model, layers: readonly LoraLayer[], copies: readonly Copy[], base: Weights, seed: number): Weights => {

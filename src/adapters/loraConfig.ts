@@ -6,7 +6,7 @@ import type { Model } from "#src/models/Model.ts"
 import { loraLayers } from "./loraLayers.ts"
 import type { LoraOptions } from "./options.ts"
 import { checkSavedModules } from "./savedModules.ts"
-import { checkPatterns, checkTargets, namedModules } from "./targets.ts"
+import { checkPatterns, checkTargets, writtenModules } from "./targets.ts"
 
 /** @throws DataError naming the option that does not fit the model, with what would */
 export const loraConfigOf = (model: Model, options: LoraOptions, baseModel: string): LoraConfig => {
@@ -18,7 +18,7 @@ export const loraConfigOf = (model: Model, options: LoraOptions, baseModel: stri
     loraAlpha: options.loraAlpha,
     loraDropout: options.loraDropout,
     bias: options.bias,
-    targetModules: namedModules(model, targetModules),
+    targetModules: writtenModules(model, targetModules),
     ...given("excludeModules", options.excludeModules),
     rankPattern: options.rankPattern,
     alphaPattern: options.alphaPattern,
@@ -32,16 +32,13 @@ export const loraConfigOf = (model: Model, options: LoraOptions, baseModel: stri
     fanInFanOut: model.linears.some(({ transposed }) => transposed === true)
   }
   checkTargets(model, { ...config, targetModules })
-  if (config.modulesToSave !== undefined) checkSavedModules(model, config.modulesToSave)
-  const layers = loraLayers(model, config)
-  const paths = layers.map(({ path }) => path)
+  const paths = loraLayers(model, config).map(({ path }) => path)
+  checkSavedModules(model, config.modulesToSave ?? [], paths)
   checkPatterns("rankPattern", Object.keys(config.rankPattern), paths)
   checkPatterns("alphaPattern", Object.keys(config.alphaPattern), paths)
   const refuse = (message: string, hint: string): never => {
     throw new DataError({ message, where: "method", hint })
   }
-  if (config.useDora && layers.some(({ linear }) => linear === undefined))
-    refuse("useDora: DoRA is not offered for the token embedding", `leave ${model.embedding} out of targetModules, or use plain LoRA`)
   if (config.ensureWeightTying && !model.config.tie_word_embeddings)
     refuse("ensureWeightTying: this model's head and embedding are not tied", "leave ensureWeightTying out")
   if (config.ensureWeightTying && paths.some((path) => path === model.embedding || path === model.head.path))

@@ -1,4 +1,5 @@
 // The layers of a LoRA adapter: which modules, each one's rank and scale, and the names and first values of its tensors.
+import { DataError } from "#src/domain/Errors.ts"
 import type { LoraConfig } from "#src/formats/adapter/lora.ts"
 import type { Init, Linear, Model, Parameter } from "#src/models/Model.ts"
 import { patternOf, targetsOf } from "./targets.ts"
@@ -33,9 +34,15 @@ const embeddingInits = (kind: LoraConfig["initLoraWeights"]): { readonly a: Init
   b: { kind: "normal", std: 1 }
 })
 
-/** @throws DataError where no module is adapted, or a pattern is no regular expression */
+/** @throws DataError where no module is adapted, DoRA the embedding, or a pattern is no regular expression */
 export const loraLayers = (model: Model, config: LoraConfig): readonly LoraLayer[] => {
   const { linears, embedding } = targetsOf(model, config)
+  if (embedding && config.useDora)
+    throw new DataError({
+      message: "useDora: DoRA is not offered for the token embedding",
+      where: `targetModules, ${model.embedding}`,
+      hint: `leave ${model.embedding} out of targetModules, or use plain LoRA`
+    })
   const of = (path: string) => {
     const rank = patternOf(Object.keys(config.rankPattern), path, "rankPattern")
     const alpha = patternOf(Object.keys(config.alphaPattern), path, "alphaPattern")

@@ -5,7 +5,7 @@ import { gather } from "#src/graph/ops/index.ts"
 import type { Value } from "#src/graph/Value.ts"
 import type { Linear, Model, Parameter } from "#src/models/Model.ts"
 import type { AdapterArgs, AlsoSaved } from "./Adapter.ts"
-import { lastName } from "./targets.ts"
+import { lastName, modulesAround } from "./targets.ts"
 
 export interface SavedModules {
   /** Trained tensors, each with the model's tensor that it begins as. */
@@ -22,14 +22,17 @@ const nameOf = (tensor: string): string => `base_model.model.${tensor}`
 /** Name of the head's weight among the model's tensors: the embedding's where they are tied. */
 export const headWeight = (model: Model): string => `${model.config.tie_word_embeddings ? model.embedding : model.head.path}.weight`
 
-/** The modules that a tensor lies in, by path. */
-const modulesAround = (tensor: string): readonly string[] => {
-  const parts = tensor.split(".")
-  return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join("."))
-}
-
-/** @throws DataError where a name fits no module */
-export const checkSavedModules = (model: Model, names: readonly string[]): void => {
+/** `adapted`: paths of the modules that the adapter changes. @throws DataError where a name fits no module, or also one of these */
+export const checkSavedModules = (model: Model, names: readonly string[], adapted: readonly string[]): void => {
+  for (const name of names) {
+    const both = adapted.find((path) => path.endsWith(name))
+    if (both !== undefined)
+      throw new DataError({
+        message: `modulesToSave: "${name}" also fits ${both}, which is adapted`,
+        where: "method",
+        hint: "names fit the end of a module's path: write more of it, or leave the module out of targetModules"
+      })
+  }
   const modules = [...new Set([...model.parameters.flatMap(({ name }) => modulesAround(name)), model.head.path])]
   const unknown = names.find((name) => !modules.some((module) => module.endsWith(name)))
   if (unknown === undefined) return
@@ -69,6 +72,45 @@ export const savedModules = (model: Model, names: readonly string[], tied: boole
   }
   const copies = [embedding, head.path].filter(isNamed).map(copy)
   return { tensors: [...copies, ...tensors], replaces, alsoSaved: [], apart }
+}
+
+/** Where all biases are trained PEFT saves those of modules that are trained whole under three names: its own, the copy's, the original's. */
+export const biasesOfSaved = (names: readonly string[], { tensors }: SavedModules): readonly AlsoSaved[] =>
+  tensors
+    .filter(({ from }) => from.endsWith(".bias"))
+    .flatMap(({ parameter: { name, shape }, from }) =>
+      modulesAround(from)
+        .filter((module) => names.some((name) => module.endsWith(name)))
+        .flatMap((module) => {
+          const inside = from.slice(module.length + 1)
+          const copy = inside === "bias" ? "modules_to_save" : "modules_to_save.default"
+          return [
+            { name: nameOf(`${module}.${copy}.${inside}`), shape, of: name },
+            { name: nameOf(`${module}.original_module.${inside}`), shape, of: from }
+          ]
+        })
+    )
+
+/** PEFT's EMBEDDING_LAYER_NAMES. */
+const embeddingNames = ["embed_tokens", "lm_head"]
+
+/** Where targetModules names one of these, PEFT saves the weights below the embedding's and the head's adapters too. `adapts`: by path. */
+export const embeddingBases = (
+  model: Model,
+  targetModules: string | readonly string[],
+  adapts: (path: string) => boolean
+): readonly AlsoSaved[] => {
+  const adapted = [model.embedding, model.head.path].filter(adapts)
+  const named =
+    typeof targetModules === "string"
+      ? adapted.some((path) => embeddingNames.includes(lastName(path)))
+      : embeddingNames.some((name) => targetModules.includes(name))
+  const shape = [model.vocabSize, model.config.hidden_size]
+  return (named ? adapted : []).map((path) => ({
+    name: nameOf(`${path}.base_layer.weight`),
+    shape,
+    of: path === model.head.path ? headWeight(model) : `${path}.weight`
+  }))
 }
 
 /** The weight that a layer is computed with: a head trained apart from its tied embedding has one of its own. */

@@ -67,8 +67,31 @@ const isTargeted = (path: string, rules: TargetRules): boolean => {
 const modulesOf = ({ embedding, linears, head }: Model): readonly string[] => [embedding, ...linears.map(({ path }) => path), head.path]
 
 /** "all-linear" as the names that PEFT writes for it: every linear layer of the blocks, not the output head. */
-export const namedModules = (model: Model, modules: string | readonly string[]): string | readonly string[] =>
+const namedModules = (model: Model, modules: string | readonly string[]): string | readonly string[] =>
   modules === "all-linear" ? [...new Set(model.linears.map(({ path }) => lastName(path)))].toSorted() : modules
+
+/** The modules that a tensor lies in, by path, the outermost first. */
+export const modulesAround = (tensor: string): readonly string[] => {
+  const parts = tensor.split(".")
+  return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join("."))
+}
+
+/**
+ * targetModules as they stand in an adapter's config: "all-linear" by names. PEFT refuses a regular expression that also fits a module of
+ * another kind (a block, a norm, an activation function), so one that does is held to the names of the layers that it means.
+ */
+export const writtenModules = (model: Model, modules: string | readonly string[]): string | readonly string[] => {
+  const named = namedModules(model, modules)
+  if (typeof named !== "string") return named
+  const pattern = regex(named, "targetModules")
+  const layers = modulesOf(model)
+  const others = new Set(model.parameters.flatMap(({ name }) => modulesAround(name)).filter((path) => !layers.includes(path)))
+  // Modules without a tensor have names that are not known here: one that no model has stands for them.
+  const fitsOther = [...others].some((path) => pattern.test(path) || pattern.test(`${path}.?`))
+  if (!fitsOther) return named
+  const names = new Set(layers.filter((path) => pattern.test(path)).map(lastName))
+  return `(?=(?:.*\\.)?(?:${[...names].join("|")})$)(?:${named})`
+}
 
 export interface Targets {
   /** In the order of the forward pass, the output head last. */

@@ -1,11 +1,12 @@
 // Adapter folders: what is saved loads again, with the module names of the model; what does not fit is named.
-import { readFileSync, rmSync } from "node:fs"
-import { join } from "node:path"
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { expect, test } from "vitest"
 import { adapterOf, configOf, loadAdapter, saveAdapter } from "#src/adapters/peft.ts"
 import { openTensorFile } from "#src/models/weights.ts"
+import { loadModel } from "#src/models/load.ts"
 import { initialWeights } from "#src/models/initialWeights.ts"
-import { loraMethod } from "./method.ts"
+import { ia3Method, loraMethod } from "./method.ts"
 import { failureOf, scratch, tinyModel } from "../models/folder.ts"
 
 const saved = async (options: Parameters<typeof loraMethod>[0] = {}, model = tinyModel()) => {
@@ -40,6 +41,45 @@ test("below an adapter on the embedding the file holds its weight, which is read
   const other = initialWeights(model, 9)
   expect(overBase(other).read("model.embed_tokens.weight")).toEqual(base.read("model.embed_tokens.weight"))
   expect(overBase(other).read("model.norm.weight")).toEqual(other.read("model.norm.weight"))
+})
+
+test("below (IA)^3 on the head the file holds its weight too", async () => {
+  const model = tinyModel()
+  const config = configOf(model, ia3Method({ targetModules: ["up_proj", "lm_head"], feedforwardModules: ["lm_head"] }), "models/tiny")
+  const folder = scratch()
+  const base = initialWeights(model, 1)
+  await saveAdapter(folder, model, config, adapterOf(model, config).initial(base, 3), base)
+  expect([...openTensorFile(join(folder, "adapter_model.safetensors")).keys()].toSorted()).toEqual([
+    "base_model.model.lm_head.base_layer.weight",
+    "base_model.model.lm_head.ia3_l",
+    "base_model.model.model.layers.0.mlp.up_proj.ia3_l",
+    "base_model.model.model.layers.1.mlp.up_proj.ia3_l"
+  ])
+  expect((await loadAdapter(folder, model)).config).toEqual(config)
+})
+
+test("where all biases are trained, those of a module that is trained whole stand under PEFT's three names", async () => {
+  const { model } = await loadModel(resolve(import.meta.dirname, "../parity/own/gpt2/hf"))
+  const { folder, base, weights } = await saved({ targetModules: ["c_attn"], bias: "all", modulesToSave: ["ln_2", "mlp"] }, model)
+  const layer = "base_model.model.transformer.h.0."
+  const names = [...openTensorFile(join(folder, "adapter_model.safetensors")).keys()]
+  const expected = [
+    ...["ln_2.bias", "ln_2.modules_to_save.bias", "ln_2.original_module.bias", "ln_2.weight"],
+    ...["mlp.c_fc.bias", "mlp.c_fc.weight", "mlp.c_proj.bias", "mlp.c_proj.weight"],
+    ...["mlp.modules_to_save.default.c_fc.bias", "mlp.modules_to_save.default.c_proj.bias"],
+    ...["mlp.original_module.c_fc.bias", "mlp.original_module.c_proj.bias"]
+  ]
+  expect(names.filter((name) => /\.h\.0\.(ln_2|mlp)\./.test(name)).toSorted()).toEqual(expected.map((name) => `${layer}${name}`))
+  const stored = await loadAdapter(folder, model)
+  expect(stored.weights.read(`${layer}ln_2.bias`)).toEqual(weights.read(`${layer}ln_2.bias`))
+  expect(stored.overBase(initialWeights(model, 9)).read("transformer.h.0.ln_2.bias")).toEqual(base.read("transformer.h.0.ln_2.bias"))
+})
+
+test("DoRA of the embedding, which PEFT offers, is refused by name when it is loaded", async () => {
+  const { folder, model } = await saved({ targetModules: ["q_proj", "embed_tokens"] })
+  const path = join(folder, "adapter_config.json")
+  writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, "utf8")) as object), use_dora: true }))
+  expect((await failureOf(() => loadAdapter(folder, model))).message).toBe("useDora: DoRA is not offered for the token embedding")
 })
 
 test("a tied embedding that is trained whole: one tensor under both names, or two that cannot be merged", async () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest"
 import { configOf } from "#src/adapters/peft.ts"
 import { patternOf, type TargetRules, targetsOf } from "#src/adapters/targets.ts"
+import type { LoraConfig } from "#src/formats/adapter/lora.ts"
 import { decodeConfig } from "#src/engine/decodeConfig.ts"
 import { tuningOf } from "#src/runtime/Tuning.ts"
 import { trainKind } from "#stages/train/stage.ts"
@@ -58,6 +59,32 @@ describe("targetsOf", () => {
   })
 })
 
+describe("an expression in the config that is saved", () => {
+  const saved = (targetModules: string) => (configOf(model, loraMethod({ targetModules }), "") as LoraConfig).targetModules
+  const all = [...model.linears.map(({ path }) => path), model.embedding, model.head.path]
+
+  test("stays as it is where it fits layers alone", () => {
+    for (const kept of [".*_proj", String.raw`model\.layers\.1\.(mlp\.up|self_attn\.q)_proj`, ".*head"]) expect(saved(kept)).toBe(kept)
+  })
+
+  test("is held to the layers that it means where it fits blocks, norms or activation functions too, which PEFT refuses", () => {
+    for (const open of [".*self_attn.*", String.raw`.*mlp\..*`, ".*layers.*", String.raw`.*\.[02]\..*`, ".*"]) {
+      const held = saved(open)
+      expect(paths({ targetModules: held })).toEqual(paths({ targetModules: open }))
+      const pattern = new RegExp(`^(?:${held as string})$`)
+      const others = [
+        "model",
+        "model.layers",
+        "model.layers.0.mlp",
+        "model.layers.0.mlp.act_fn",
+        "model.layers.2.input_layernorm",
+        "model.rotary_emb"
+      ]
+      expect([...others, ...all].filter((path) => pattern.test(path) && !all.includes(path))).toEqual([])
+    }
+  })
+})
+
 const lora = (options: Parameters<typeof loraMethod>[0]) => () => configOf(model, loraMethod(options), "")
 const bad: readonly (readonly [string, () => unknown, RegExp, RegExp])[] = [
   ["a target that is nowhere", lora({ targetModules: ["q_proj", "k_prj"] }), /targetModules: .*"k_prj"/, /did you mean k_proj\?/],
@@ -78,6 +105,12 @@ const bad: readonly (readonly [string, () => unknown, RegExp, RegExp])[] = [
     /name the layers/
   ],
   ["a module to save that is nowhere", lora({ modulesToSave: ["lm_hed"] }), /modulesToSave: .*"lm_hed"/, /did you mean lm_head/],
+  [
+    "a module to save whose name is the end of an adapted one's",
+    lora({ targetModules: ["up_proj"], modulesToSave: ["proj"] }),
+    /modulesToSave: "proj" also fits model\.layers\.0\.mlp\.up_proj, which is adapted/,
+    /write more of it/
+  ],
   ["DoRA on the embedding", lora({ targetModules: ["embed_tokens"], useDora: true }), /useDora: /, /plain LoRA/],
   [
     "tying adapters",

@@ -74,6 +74,20 @@ test("NF4 of a sine, as numpy computed it", () => {
   ;[0, 0.3884981, 0.69567806, 0.88811344].forEach((value, i) => expect(values[i]).toBeCloseTo(value, 6))
 })
 
+test("zeros and equal scales, as bitsandbytes 0.50 stores them", () => {
+  const scalesOf = (values: Float32Array, doubleQuant: boolean) =>
+    quantize(values, [values.length], { quantType: "nf4", doubleQuant, blockSize: 64 }, "x").scales
+  const tiny = Math.fround(1e-38)
+  // An incomplete last block of zeros has the smallest scale, a full one 0.
+  expect(scalesOf(new Float32Array(128), false)).toEqual({ kind: "float32", absmax: Float32Array.of(0, 0) })
+  expect(scalesOf(new Float32Array(65), false)).toEqual({ kind: "float32", absmax: Float32Array.of(0, tiny) })
+  const [half] = Float32Array.of(tiny / 2)
+  expect(scalesOf(new Float32Array(65), true)).toMatchObject({ q8: Uint8Array.of(0, 255), nested: Float32Array.of(half!), offset: half })
+  expect(scalesOf(new Float32Array(10), true)).toMatchObject({ q8: Uint8Array.of(0), nested: Float32Array.of(0), offset: tiny })
+  // Scales that are all equal take the first code.
+  expect(scalesOf(new Float32Array(128).fill(1), true)).toMatchObject({ q8: Uint8Array.of(0, 0), nested: Float32Array.of(0), offset: 1 })
+})
+
 test("4.5 bits a value, 4.127 with double quantisation", () => {
   const values = Float32Array.from({ length: 512 * 1024 }, (_, i) => Math.sin(i * 1.7) * Math.cos(i * 0.013))
   const bits = (doubleQuant: boolean): number =>

@@ -47,14 +47,16 @@ export const quantizeScales = (absmax: Float32Array, offset = meanOf(absmax)): S
     const at = block * nestedBlockSize
     const values = centred.subarray(at, at + nestedBlockSize)
     const most = (nested[block] = largest(values))
-    for (let i = 0; i < values.length; i++) q8[at + i] = rank8(ranks8.midpoints, most === 0 ? 0 : Math.fround((values[i] as number) / most))
+    // Of equal scales bitsandbytes takes the first code: 0 / 0 lies above none of the midpoints.
+    if (most === 0) continue
+    for (let i = 0; i < values.length; i++) q8[at + i] = rank8(ranks8.midpoints, Math.fround((values[i] as number) / most))
   }
   return { kind: "double", q8, codes: dynamicCodes, nested, offset, blockSize: nestedBlockSize }
 }
 
 /**
  * Quantises a tensor. A full block is multiplied by the reciprocal of its scale, an incomplete last one is divided by it, as
- * bitsandbytes' kernel does; an odd count is filled up with the code of 0.
+ * bitsandbytes' kernel does, and of zeros has the smallest scale instead of 0; an odd count is filled up with the code of 0.
  * @throws DataError where a value is not finite
  */
 export const quantize = (values: Float32Array, shape: readonly number[], options: QuantOptions, where: string): Quantized => {
@@ -67,11 +69,12 @@ export const quantize = (values: Float32Array, shape: readonly number[], options
   for (let block = 0; block < absmax.length; block++) {
     const at = block * blockSize
     const part = values.subarray(at, Math.min(at + blockSize, count))
-    const most = (absmax[block] = largest(part))
+    const most = largest(part)
     if (!Number.isFinite(most)) throw new DataError({ message: "a weight is NaN or infinite", where, hint: "download the model again" })
     const scale = Math.max(most, smallest)
     const reciprocal = Math.fround(1 / scale)
     const whole = part.length === blockSize
+    absmax[block] = whole ? most : scale
     for (let i = 0; i < part.length; i++) {
       const x = part[i] as number
       const code = codeOf(Math.fround(whole ? x * reciprocal : x / scale))

@@ -49,6 +49,10 @@ const casesOf = ({ linears, targets, embedding, head, config }: Model): Readonly
       targetModules: [first],
       modulesToSave: ["norm", ...(targets.lora.includes("c_attn") ? ["ln_f"] : [])].slice(-1) as [string]
     },
+    // Expressions that fit blocks and activation functions too, which PEFT refuses.
+    regex_block: { targetModules: ".*\\.0\\..*", initLoraWeights: false },
+    regex_inside: { targetModules: ".*mlp\\..*" },
+    bias_saved: { targetModules: [first], bias: "all", modulesToSave: ["mlp"] },
     ...(config.tie_word_embeddings ? { saved_tied: { modulesToSave: outer, ensureWeightTying: true } } : {})
   }
 }
@@ -102,6 +106,7 @@ for (const [i, from] of bases.entries()) {
   const methods = [
     ...Object.entries(casesOf(model)).map(([name, options]) => [name, lora({ r: 4, ...options })] as const),
     ["ia3", ia3()] as const,
+    ["ia3_head", ia3({ targetModules: [model.head.path, ...model.targets.ia3], feedforwardModules: [model.head.path] })] as const,
     ["prefix", prefix({ numVirtualTokens: 5 })] as const,
     ["prefix_projection", prefix({ numVirtualTokens: 5, projection: true, encoderHiddenSize: 6 })] as const,
     ["prompt_tuning", promptTuning({ numVirtualTokens: 5 })] as const,
