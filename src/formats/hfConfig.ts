@@ -15,7 +15,7 @@ export interface HfConfig {
   readonly fourBit: boolean
 }
 
-const asObject = (value: Json | undefined): JsonObject =>
+export const asObject = (value: Json | undefined): JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
 
 /** Scalings that are defined by the context of pretraining; a field of it beside them wins, as in transformers. */
@@ -25,13 +25,14 @@ const byContext: readonly Json[] = ["llama3", "yarn", "longrope"]
 const ropeParameters = (source: JsonObject): JsonObject => {
   const { rope_parameters, rope_theta, rope_scaling, partial_rotary_factor, original_max_position_embeddings: original } = source
   const { type, ...scaling } = asObject(rope_scaling)
+  // As in transformers: where both are given, only the older one counts.
+  const own = Object.keys(asObject(rope_scaling)).length > 0 ? scaling : asObject(rope_parameters)
   const fields = given({ rope_parameters, rope_theta, rope_scaling, partial_rotary_factor })
   if (Object.keys(fields).length === 0) return {}
   const merged = {
     rope_type: type ?? "default",
     ...given({ rope_theta, partial_rotary_factor }),
-    ...scaling,
-    ...asObject(rope_parameters)
+    ...own
   }
   const context = byContext.includes(merged.rope_type) ? given({ original_max_position_embeddings: original }) : {}
   return { rope_parameters: { ...merged, ...context } }

@@ -16,15 +16,18 @@ export const Dropout = maybe(Schema.Finite.check(Schema.isBetween({ minimum: 0, 
 /** For a field whose every other value is refused. */
 export const only = <const V extends string | number | boolean>(value: V) => Schema.optionalKey(Schema.Literal(value))
 
-export const tokenFields = {
+/** Fields of all families. */
+export const commonFields = {
   bos_token_id: maybe(Schema.Int),
   eos_token_id: maybe(Schema.Union([Schema.Int, Schema.Array(Schema.Int)])),
-  pad_token_id: maybe(Schema.Int)
+  pad_token_id: maybe(Schema.Int),
+  // Without it transformers lets every token see all others.
+  is_causal: only(true)
 }
 
 /** Fields that all families with RMSNorm and gated MLPs have. */
 export const decoderFields = {
-  ...tokenFields,
+  ...commonFields,
   vocab_size: Size,
   hidden_size: Size,
   intermediate_size: Size,
@@ -37,7 +40,8 @@ export const decoderFields = {
   initializer_range: Schema.optionalKey(Schema.Finite),
   attention_dropout: Dropout,
   tie_word_embeddings: flag,
-  rope_parameters: maybe(Schema.Record(Schema.String, Schema.Json))
+  rope_parameters: maybe(Schema.Record(Schema.String, Schema.Json)),
+  rope_scaling: maybe(Schema.Record(Schema.String, Schema.Json))
 }
 
 /** A model config without what anneal does not compute. */
@@ -48,7 +52,7 @@ export interface DecoderConfig extends ModelConfig {
 }
 
 /** Of the older spelling; hfConfig.ts makes `rope_parameters` of them. */
-const ropeFields = ["rope_theta", "rope_scaling", "original_max_position_embeddings", "partial_rotary_factor"]
+const ropeFields = ["rope_theta", "original_max_position_embeddings", "partial_rotary_factor"]
 
 const isOff = (value: Json): boolean =>
   value === null || value === false || (typeof value === "object" && (Array.isArray(value) ? value : Object.keys(value)).length === 0)

@@ -2,15 +2,15 @@
 // inside the config, the text model's tensors below a module of its own. Images are not read; their tensors are kept in saved models.
 import * as Schema from "effect/Schema"
 import { type HfConfig, newerSpelling } from "#src/formats/hfConfig.ts"
-import { decodeConfig, flag, tokenFields } from "./config.ts"
+import { decodeConfig, flag, commonFields } from "./config.ts"
 import { gemma3TextBelow } from "./gemma3_text.ts"
 import type { Model } from "./Model.ts"
 
-// --- config: of the fields outside text_config only these say something about text ---
+// --- config: of the fields outside text_config only these say something about text; the padding token is that of text_config ---
 
 const anything = Schema.optionalKey(Schema.Json)
 const Fields = Schema.Struct({
-  ...tokenFields,
+  ...commonFields,
   tie_word_embeddings: flag,
   text_config: Schema.Record(Schema.String, Schema.Json),
   vision_config: anything,
@@ -39,10 +39,10 @@ const renamed = (name: string, from: 0 | 1): string => {
 
 /** @throws DataError where the config is incomplete or asks for something that is not computed here */
 export const gemma3 = (source: HfConfig, where: string): Model => {
-  const { text_config: text, bos_token_id, eos_token_id, pad_token_id, tie_word_embeddings } = decodeConfig(Fields, source, where)
-  const outer = Object.entries({ bos_token_id, eos_token_id, pad_token_id, tie_word_embeddings }).filter(([, value]) => value !== undefined)
+  const { text_config: text, bos_token_id, eos_token_id, tie_word_embeddings = true } = decodeConfig(Fields, source, where)
+  const outer = Object.entries({ bos_token_id, eos_token_id, tie_word_embeddings }).filter(([, value]) => value !== undefined)
   const fields = { ...newerSpelling(text), ...Object.fromEntries(outer) } as HfConfig["fields"]
-  const model = gemma3TextBelow(root, { ...source, fields }, `${where}: text_config`)
+  const model = gemma3TextBelow(root, { ...source, fields }, `${where}: text_config`, text)
   return {
     ...model,
     fileNames: { toOwn: (stored) => renamed(stored, 1), toFile: (own) => renamed(own, 0) },

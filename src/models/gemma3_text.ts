@@ -2,12 +2,12 @@
 // 1 + w around attention and MLP and over each head of queries and keys, and most layers with a sliding window and a rope of their own.
 import * as Schema from "effect/Schema"
 import type { JsonObject } from "#src/formats/decode.ts"
-import type { HfConfig } from "#src/formats/hfConfig.ts"
+import { asObject, type HfConfig } from "#src/formats/hfConfig.ts"
 import { add, mul, scale as times } from "#src/graph/ops/elementwise.ts"
 import { gelu, rmsNorm } from "#src/graph/ops/nn.ts"
 import type { Value } from "#src/graph/Value.ts"
 import type { Attended } from "./attention.ts"
-import { type DecoderConfig, decodeConfig, decoderConfig, decoderFields, flag, maybe, only, Size } from "./config.ts"
+import { type DecoderConfig, decodeConfig, decoderConfig, decoderFields, flag, maybe, only, refuse, Size } from "./config.ts"
 import { type Context, decoder, dropoutOf, embeddingTensors, layerPaths, linearTensors, residual, vector } from "./decoder.ts"
 import type { Model, Parameter } from "./Model.ts"
 import { type At, blockLinears, selfAttention } from "./preNorm.ts"
@@ -52,13 +52,25 @@ const configOf = (modelType: string, fields: typeof Fields.Type, where: string):
   }
 }
 
+/** Spellings of other families, which transformers passes over for this one. `text`: the config as the file has it. @throws DataError */
+const checkRopeSpelling = (text: JsonObject, where: string): void => {
+  const [parameters, scaling] = [asObject(text["rope_parameters"]), asObject(text["rope_scaling"])]
+  const flat = Object.keys(parameters).find((name) => !["full_attention", "sliding_attention"].includes(name))
+  if (flat !== undefined) refuse(`rope_parameters: ${flat} belongs into full_attention or sliding_attention`, where)
+  if ("type" in scaling && !("rope_type" in scaling)) refuse("rope_scaling: type is spelled rope_type for Gemma 3", where)
+  if ((text["original_max_position_embeddings"] ?? null) !== null)
+    refuse("original_max_position_embeddings belongs into rope_scaling or full_attention", where)
+}
+
 /** Older files have the full layers' rope in the common fields and the sliding ones' base in a field of its own. */
-const ropesOf = (fields: typeof Fields.Type, config: GemmaConfig, where: string): Readonly<Record<LayerType, Rope>> => {
-  const { full_attention, sliding_attention, ...common } = fields.rope_parameters ?? {}
-  const { rope_local_base_freq: local = 10_000 } = fields
+const ropesOf = (text: JsonObject, config: GemmaConfig, where: string): Readonly<Record<LayerType, Rope>> => {
+  const { full_attention, sliding_attention } = asObject(text["rope_parameters"])
+  const [theta, local] = [text["rope_theta"] ?? 1_000_000, text["rope_local_base_freq"] ?? 10_000]
+  const common = { rope_theta: theta, partial_rotary_factor: text["partial_rotary_factor"] ?? 1 }
+  const full = { ...common, ...asObject(full_attention), ...asObject(text["rope_scaling"]) }
   return {
-    full_attention: ropeOf({ rope_type: "default", ...common, ...(full_attention as JsonObject | null) }, config, where, 1_000_000),
-    sliding_attention: ropeOf({ rope_type: "default", rope_theta: local, ...(sliding_attention as JsonObject | null) }, config, where)
+    full_attention: ropeOf({ rope_type: "default", ...full }, config, where),
+    sliding_attention: ropeOf({ rope_type: "default", rope_theta: local, ...asObject(sliding_attention) }, config, where)
   }
 }
 
@@ -116,12 +128,13 @@ const parametersOf = (config: GemmaConfig, root: string, head: string, paths: re
   ]
 }
 
-/** The text model that a config describes, with its tensors below the module `root`. @throws DataError */
-export const gemma3TextBelow = (root: string, source: HfConfig, where: string): Model => {
+/** The text model that a config describes, `written` as in its file, with its tensors below the module `root`. @throws DataError */
+export const gemma3TextBelow = (root: string, source: HfConfig, where: string, written: JsonObject): Model => {
+  checkRopeSpelling(written, where)
   const text = { ...source, fields: { ...sizes, ...source.fields } }
   const fields = decodeConfig(Fields, text, where)
   const config = configOf(source.modelType, fields, where)
-  const ropes = ropesOf(fields, config, where)
+  const ropes = ropesOf(written, config, where)
   const paths = layerPaths(`${root}.layers`, config)
   const [embedding, head] = [`${root}.embed_tokens`, "lm_head"]
   // In the type of the weights: transformers rounds this factor as it rounds them.
@@ -147,4 +160,4 @@ export const gemma3TextBelow = (root: string, source: HfConfig, where: string): 
 }
 
 /** @throws DataError where the config is incomplete or asks for something that is not computed here */
-export const gemma3Text = (source: HfConfig, where: string): Model => gemma3TextBelow("model", source, where)
+export const gemma3Text = (source: HfConfig, where: string): Model => gemma3TextBelow("model", source, where, source.source)

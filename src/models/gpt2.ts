@@ -9,14 +9,14 @@ import { gelu, layerNorm } from "#src/graph/ops/nn.ts"
 import { reshape, split } from "#src/graph/ops/shape.ts"
 import type { Value } from "#src/graph/Value.ts"
 import { attend, type Attended, type Attention, splitHeads } from "./attention.ts"
-import { checkHeads, decodeConfig, Dropout, flag, maybe, refuse, Size, tokenFields } from "./config.ts"
+import { checkHeads, decodeConfig, Dropout, flag, maybe, refuse, Size, commonFields } from "./config.ts"
 import { type Context, decoder, dropoutOf, embeddingTensors, layerPaths, linearTensors, residual, vector, weight } from "./decoder.ts"
 import type { Linear, Model, ModelConfig, Parameter } from "./Model.ts"
 
 // --- config: fields of transformers' GPT2Config, which become those that other families have ---
 
 const Fields = Schema.Struct({
-  ...tokenFields,
+  ...commonFields,
   vocab_size: Size,
   n_positions: Size,
   n_embd: Size,

@@ -5,7 +5,7 @@ import { parseConfig } from "#src/formats/hfConfig.ts"
 import { modelOf } from "./families.ts"
 import type { Beside, Model, Parameter, Weights } from "./Model.ts"
 import { openQuantized, withQuantized } from "./quantized.ts"
-import { isReadable, openTensors, readTensor, readText } from "./weights.ts"
+import { isReadable, openTensors, readTensor, readText, sameTensor } from "./weights.ts"
 import type { StoredTensor, StoredTensors } from "./weights.ts"
 
 const readConfig = (folder: string): { readonly model: Model; readonly fourBit: boolean } => {
@@ -21,6 +21,7 @@ export const loadConfig = async (folder: string): Promise<Model> => readConfig(f
 export const loadModel = async (folder: string): Promise<{ readonly model: Model; readonly weights: Weights }> => {
   const { model, fourBit } = readConfig(folder)
   const tensors = ownNames(openTensors(folder), model)
+  for (const parameter of model.parameters) checkTied(parameter, tensors, folder)
   const quantized = fourBit ? openQuantized(model, tensors) : undefined
   const aliases = model.parameters.flatMap(({ alias }) => alias ?? [])
   const besides = [...tensors].filter(([name]) => model.kept?.test(name) === true).map(([name, tensor]) => besideOf(name, tensor))
@@ -32,6 +33,17 @@ export const loadModel = async (folder: string): Promise<{ readonly model: Model
 
 const ownNames = (tensors: StoredTensors, { fileNames }: Model): StoredTensors =>
   fileNames === undefined ? tensors : new Map([...tensors].map(([name, tensor]) => [fileNames.toOwn(name), tensor]))
+
+/** A tied head that is stored beside the embedding must be its copy: transformers would not tie it, and nobody could tell which is meant. */
+const checkTied = ({ name, alias = name }: Parameter, tensors: StoredTensors, where: string): void => {
+  const [own, other] = [tensors.get(name), tensors.get(alias)]
+  if (own === undefined || other === undefined || own === other || sameTensor(own, other)) return
+  throw new DataError({
+    message: `${alias} has other values than ${name}, but tie_word_embeddings says that they are one tensor`,
+    where,
+    hint: `set tie_word_embeddings to false in config.json to use both, or leave ${alias} out of the files`
+  })
+}
 
 const besideOf = (name: string, tensor: StoredTensor): Beside => ({
   name,

@@ -7,7 +7,7 @@ import { silu } from "#src/graph/ops/nn.ts"
 import { split } from "#src/graph/ops/shape.ts"
 import type { Value } from "#src/graph/Value.ts"
 import { attend, type Attended, splitHeads } from "./attention.ts"
-import { type DecoderConfig, decodeConfig, decoderConfig, decoderFields, Dropout, maybe, only, Size } from "./config.ts"
+import { type DecoderConfig, decodeConfig, decoderConfig, decoderFields, Dropout, maybe, only, refuse, Size } from "./config.ts"
 import { type Context, dropoutOf } from "./decoder.ts"
 import type { Linear, Model } from "./Model.ts"
 import { type At, preNorm } from "./preNorm.ts"
@@ -62,6 +62,9 @@ const linears = (
 export const phi3 = (source: HfConfig, where: string): Model => {
   const fields = decodeConfig(Fields, source, where)
   const config = decoderConfig("phi3", fields, defaults, where)
+  const { rope_type: kind = "default" } = fields.rope_parameters ?? {}
+  // transformers has longrope besides, and takes yarn for it.
+  if (kind !== "default") refuse(`rope_parameters: rope_type ${JSON.stringify(kind)} is not computed for phi3, "default" alone is`, where)
   const rope = ropeOf(fields.rope_parameters, config, where)
   const { sliding_window: window = null } = fields
   return preNorm({

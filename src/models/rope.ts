@@ -44,7 +44,9 @@ const kinds = {
     beta_slow: maybe,
     mscale: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
     mscale_all_dim: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
-    truncate: Schema.optionalKey(Schema.Boolean)
+    truncate: Schema.optionalKey(Schema.Boolean),
+    // Says how the checkpoint was made.
+    finetuned: Schema.optionalKey(Schema.Boolean)
   })
 }
 const Kind = Schema.Struct({ rope_type: Schema.Literals(["default", "linear", "dynamic", "llama3", "yarn"]) })
@@ -117,8 +119,8 @@ interface Llama3 {
 const llama3 = (frequencies: Float64Array, { factor, low_freq_factor: low, high_freq_factor: high, original }: Llama3): Float64Array =>
   frequencies.map((f) => {
     const wavelength = (2 * Math.PI) / f
-    if (wavelength < original / high) return f
     if (wavelength > original / low) return f / factor
+    if (wavelength < original / high) return f
     const smooth = (original / wavelength - low) / (high - low)
     return ((1 - smooth) * f) / factor + smooth * f
   })

@@ -19,7 +19,7 @@ const Fields = Schema.Struct({
   no_rope_layer_interval: Schema.optionalKey(Size),
   use_sliding_window: flag,
   sliding_window: maybe(Size),
-  max_window_layers: Schema.optionalKey(Schema.Int),
+  max_window_layers: maybe(Schema.Int),
   layer_types: LayerTypes
 })
 const defaults = {
@@ -42,8 +42,9 @@ export const smollm3 = (source: HfConfig, where: string): Model => {
   const { attention_bias: bias = false, mlp_bias: mlp = false, no_rope_layer_interval: interval = 4 } = fields
   const rotates = fields.no_rope_layers ?? Array.from({ length: layers }, (_, layer) => ((layer + 1) % interval === 0 ? 0 : 1))
   if (rotates.length < layers) refuse(`no_rope_layers has ${rotates.length} entries for ${layers} layers`, where)
-  const window = fields.use_sliding_window === true ? (fields.sliding_window ?? null) : null
-  const isSliding = (layer: number): boolean => window !== null && rotates[layer] === 0
+  const { use_sliding_window: slides = false, sliding_window: window = null } = fields
+  // layer_types decide alone where they are given: transformers masks by them.
+  const isSliding = (layer: number): boolean => slides && window !== null && rotates[layer] === 0
   const types = layerTypes(fields.layer_types, layers, (layer) => (isSliding(layer) ? "sliding_attention" : "full_attention"), where)
   const windows = windowsOf(types, window, where)
   return preNorm({

@@ -110,6 +110,30 @@ export const readBytes = ({ path, start, end }: StoredTensor): Uint8Array => {
   return bytes
 }
 
+/** Whether two stored tensors hold the same weights. */
+export const sameTensor = (a: StoredTensor, b: StoredTensor): boolean => {
+  if (a.shape.join() !== b.shape.join()) return false
+  if (a.dtype !== b.dtype) return isReadable(a.dtype) && isReadable(b.dtype) && sameBytes(readTensor(a), readTensor(b))
+  return withFile(a.path, (one) =>
+    withFile(b.path, (other) => {
+      const size = a.end - a.start
+      const [left, right] = [new Uint8Array(Math.min(size, chunkBytes)), new Uint8Array(Math.min(size, chunkBytes))]
+      for (let done = 0; done < size; done += left.length) {
+        const [x, y] = [left, right].map((part) => part.subarray(0, size - done)) as [Uint8Array, Uint8Array]
+        readFully(one, x, a.start + done, a.path)
+        readFully(other, y, b.start + done, b.path)
+        if (!sameBytes(x, y)) return false
+      }
+      return true
+    })
+  )
+}
+
+const sameBytes = (a: Uint8Array | Float32Array, b: Uint8Array | Float32Array): boolean => {
+  const bytes = ({ buffer, byteOffset, byteLength }: typeof a): Buffer => Buffer.from(buffer, byteOffset, byteLength)
+  return bytes(a).equals(bytes(b))
+}
+
 export const hasFile = (path: string): boolean => existsSync(path)
 
 /** Writes a text file and the folder that it lies in. */

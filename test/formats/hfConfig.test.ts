@@ -12,6 +12,16 @@ test("older rope fields become rope_parameters", () => {
   expect(parse({ rope_theta: 5e5, rope_scaling: { type: "llama3", ...scaling } })["rope_parameters"]).toEqual(newer)
 })
 
+test("of both spellings only the older one counts, as in transformers", () => {
+  const both = {
+    rope_theta: 300,
+    rope_scaling: { rope_type: "linear", factor: 4 },
+    rope_parameters: { rope_type: "dynamic", rope_theta: 50 }
+  }
+  expect(parse(both)["rope_parameters"]).toEqual({ rope_type: "linear", factor: 4, rope_theta: 300 })
+  expect(parse({ ...both, rope_scaling: {} })["rope_parameters"]).toEqual({ rope_type: "dynamic", rope_theta: 50 })
+})
+
 test("no rope fields give none, a base alone gives plain rope", () => {
   expect(parse({})).not.toHaveProperty("rope_parameters")
   expect(parse({ rope_theta: 5, rope_scaling: null })["rope_parameters"]).toEqual({ rope_type: "default", rope_theta: 5 })

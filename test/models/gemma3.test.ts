@@ -11,7 +11,7 @@ import { initialWeights } from "#src/models/initialWeights.ts"
 import { loadModel } from "#src/models/load.ts"
 import { saveModel } from "#src/models/save.ts"
 import { openTensorFile, readTensor, writeTensorFile } from "#src/models/weights.ts"
-import { failureOf, scratch, writeConfig } from "./folder.ts"
+import { failureOf, scratch, tinyModel, writeConfig } from "./folder.ts"
 
 const source = resolve(import.meta.dirname, "..", "parity", "own", "gemma3", "hf")
 const config = JSON.parse(readFileSync(join(source, "config.json"), "utf8")) as Record<string, unknown>
@@ -75,4 +75,25 @@ test("a tensor that is neither the text model's nor the encoder's is refused", a
     return tensor === undefined ? new Float32Array(2) : readTensor(tensor)
   })
   expect((await failureOf(() => loadModel(folder))).message).toBe("unexpected tensor: audio_tower.weight")
+})
+
+const textConfig = config["text_config"] as Record<string, unknown>
+const modelWith = (change: object, text: object = {}) => tinyModel({ ...change, text_config: { ...textConfig, ...text } }, config)
+
+test("the padding token is the text config's; head and embedding are tied unless the outer config says otherwise", () => {
+  expect(modelWith({ pad_token_id: 5 }, { pad_token_id: 2 }).config.pad_token_id).toBe(2)
+  expect(modelWith({ pad_token_id: 5 }, { pad_token_id: undefined }).config.pad_token_id).toBe(0)
+  expect(modelWith({ tie_word_embeddings: undefined }, { tie_word_embeddings: false }).config.tie_word_embeddings).toBe(true)
+  expect(modelWith({ tie_word_embeddings: false }, { tie_word_embeddings: true }).config.tie_word_embeddings).toBe(false)
+})
+
+test.each([
+  [{ rope_parameters: { rope_type: "linear", factor: 2 } }, /^rope_parameters: rope_type belongs into full_attention/],
+  [{ rope_scaling: { type: "linear", factor: 4 } }, /^rope_scaling: type is spelled rope_type/],
+  [{ original_max_position_embeddings: 64 }, /^original_max_position_embeddings belongs into/],
+  [{ rope_parameters: undefined, partial_rotary_factor: 0.5 }, /^partial_rotary_factor/]
+])("rope as transformers does not read it for Gemma 3 is refused: %j", async (text, message) => {
+  const error = await failureOf(() => modelWith({}, text))
+  expect(error.message).toMatch(message)
+  expect(error.where).toMatch(/text_config/)
 })

@@ -16,6 +16,14 @@ describe("config", () => {
     [{ rope_parameters: { rope_type: "linear", rope_theta: 1e4, factor: 2, warp: 3 } }, /^warp: 3 is no parameter of linear rope/],
     [{ rope_parameters: { rope_type: "llama3", rope_theta: 1e4, factor: 8 } }, /low_freq_factor/],
     [{ rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.5 } }, /^partial_rotary_factor/],
+    [{ rope_scaling: "linear" }, /^rope_scaling/],
+    [
+      { model_type: "phi3", pad_token_id: 0, rope_parameters: { rope_type: "linear", factor: 2 } },
+      /rope_type "linear" is not computed for phi3/
+    ],
+    // Not off because it is false: transformers then lets every token see all others.
+    [{ is_causal: false }, /^is_causal/],
+    [{ is_causal: null }, /^is_causal/],
     [{ num_key_value_heads: 3 }, /no multiple of num_key_value_heads 3/],
     [{ head_dim: 3 }, /head_dim 3 is odd/],
     [{ vocab_size: "many" }, /^vocab_size/],

@@ -74,6 +74,28 @@ describe("where a tied weight may lie", () => {
     const loaded = await loadModel(write(names))
     expect(loaded.weights.read(embedding)).toEqual(weights.read(embedding))
   })
+
+  test("a head beside it that is no copy is refused: nobody could tell which of both is meant", async () => {
+    const folder = scratch()
+    const head = { name: "lm_head.weight", shape: [11, 8] }
+    const write = (config: object, change: number, dtype: "F32" | "BF16" = "F32") => {
+      writeConfig(folder, config)
+      writeTensorFile(
+        file(folder),
+        [...model.parameters, head],
+        (name) => (name === head.name ? weights.read(embedding).map((x, i) => (i === 87 ? x + change : x)) : weights.read(name)),
+        dtype
+      )
+    }
+    write(tinyConfig, 0, "BF16")
+    await loadModel(folder)
+    write(tinyConfig, 0.5)
+    const error = await failureOf(() => loadModel(folder))
+    expect(error.message).toMatch(/^lm_head\.weight has other values than model\.embed_tokens\.weight, but tie_word_embeddings/)
+    expect(error.hint).toMatch(/set tie_word_embeddings to false/)
+    write({ ...tinyConfig, tie_word_embeddings: false }, 0.5)
+    expect((await loadModel(folder)).weights.read(head.name)).not.toEqual(weights.read(embedding))
+  })
 })
 
 describe("a folder that does not fit together", () => {

@@ -89,6 +89,8 @@ def make_rope():
         (16, 64, dict(rope_type="yarn", rope_theta=1e4, factor=None, original_max_position_embeddings=16), [None]),
         (16, 64, dict(rope_type="yarn", rope_theta=1e4, factor=1.0, original_max_position_embeddings=10**6), [None]),
         (64, 8192, dict(rope_type="llama3", rope_theta=5e5, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0), [None]),
+        (8, 64, dict(rope_type="llama3", rope_theta=100.0, factor=4.0, low_freq_factor=4.0, high_freq_factor=1.0,
+                     original_max_position_embeddings=32), [None]),
     ]
     found = []
     for head_dim, most, parameters, lengths in cases:
