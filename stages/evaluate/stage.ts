@@ -26,7 +26,7 @@ export type EvaluateConfig = WrittenEvaluateConfig & { readonly device: NamedDev
 
 export const evaluateKind = stageKind({
   kind: "evaluate",
-  version: 3,
+  version: 4,
   config: EvaluateConfig,
   inputs: { model: "model", tokens: "tokens", baseline: "base" },
   outputs: { scores: "scores" },
