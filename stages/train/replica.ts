@@ -13,7 +13,7 @@ const listen = (): void => {
   let worker: Worker | undefined
   const launch = (start: Start): Worker => {
     const launched = new Worker(new URL(import.meta.url), { env: SHARE_ENV, resourceLimits: workerLimits, workerData: start })
-    launched.on("message", (message: FromReplica) => process.send?.(message))
+    launched.on("message", (message: FromReplica) => process.send?.(message, undefined, undefined, (error) => error !== null && end()))
     launched.on("error", (error) => {
       console.error(error)
       process.exit(1)
