@@ -22,14 +22,16 @@ export const isNamed = (path: string, module: string): boolean => path === modul
 /** The last part of a module's path. */
 export const lastName = (path: string): string => path.split(".").at(-1) as string
 
-/** @throws DataError where the pattern is no regular expression */
-const regex = (pattern: string, field: string): RegExp => {
+/** @throws DataError where the pattern, of which `source` is made, is no regular expression */
+const compiled = (source: string, pattern: string, field: string): RegExp => {
   try {
-    return new RegExp(`^(?:${pattern})$`)
+    return new RegExp(source)
   } catch (error) {
     throw new DataError({ message: `${field}: "${pattern}" is no regular expression`, why: error instanceof Error ? error.message : "" })
   }
 }
+
+const regex = (pattern: string, field: string): RegExp => compiled(`^(?:${pattern})$`, pattern, field)
 
 /** The first of the patterns that a module's path ends with, as rank_pattern and alpha_pattern are matched. */
 export const patternOf = (patterns: readonly string[], path: string, field: string): string | undefined =>
@@ -38,7 +40,9 @@ export const patternOf = (patterns: readonly string[], path: string, field: stri
 /** The layer's number within `…<list>.<number>.…`; the first such place counts. */
 const layerOf = (path: string, patterns: readonly string[]): number | undefined => {
   const tries =
-    patterns.length === 0 ? [/^.*?\.[^.]*\.(\d+)\./] : patterns.map((pattern) => new RegExp(`(?:^|^.*?\\.)(?:${pattern})\\.(\\d+)\\.`))
+    patterns.length === 0
+      ? [/^.*?\.[^.]*\.(\d+)\./]
+      : patterns.map((pattern) => compiled(`(?:^|^.*?\\.)(?:${pattern})\\.(\\d+)\\.`, pattern, "layersPattern"))
   for (const found of tries.map((each) => each.exec(path))) if (found !== null) return Number(found[1])
   return undefined
 }

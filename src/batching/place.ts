@@ -49,12 +49,18 @@ export const bestFit = (
   commonPrefix = 0
 ): readonly (readonly number[])[] => {
   const lines: number[][] = []
-  const roomOfLine = capacity - commonPrefix
+  const roomFor = (row: number): number => (lengths[row] as number) - commonPrefix
+  // No line is longer than all documents together, whatever it could hold.
+  const roomOfLine = Math.min(
+    capacity - commonPrefix,
+    members.reduce((sum, row) => sum + roomFor(row), 0)
+  )
   // Lines by the room that is left in them.
   const byRoom = Array.from({ length: roomOfLine + 1 }, (): number[][] => [])
   for (const row of members.toSorted((a, b) => (lengths[b] as number) - (lengths[a] as number))) {
-    const length = (lengths[row] as number) - commonPrefix
-    if (length > roomOfLine) throw new RangeError(`a document of ${lengths[row]} positions does not fit into a line of ${capacity}`)
+    const length = roomFor(row)
+    if (length > capacity - commonPrefix)
+      throw new RangeError(`a document of ${lengths[row]} positions does not fit into a line of ${capacity}`)
     let room = length
     while (room < roomOfLine && byRoom[room]?.length === 0) room++
     let line = byRoom[room]?.pop()

@@ -183,7 +183,7 @@ export class Generator {
   }
 
   #create(graph: Graph): Promise<Session> {
-    return openSession(graph, this.#options)
+    return openSession(graph, { ...this.#options, steady: false })
   }
 
   #check(prompt: readonly number[], row: number): void {

@@ -88,6 +88,13 @@ export const arrange = (config: TrainConfig, { lengths }: RowSizes, layout: RowL
 export const checkOptions = (config: TrainConfig, hasValidation: boolean): void => {
   checkOptimization(config)
   if (config.packing && config.method.type === "promptTuning") throw packedVirtualTokens()
+  if (config.initialWeights === "random" && config.method.type !== "full")
+    throw new DefinitionError({
+      message: `initialWeights is "random", but the method is ${config.method.type}`,
+      where: "train.initialWeights",
+      why: "an adapter is read over its base again, and random weights are kept nowhere",
+      hint: "train with full() first, and the adapter over its result"
+    })
   if (config.packing && config.groupByLength)
     throw new DefinitionError({
       message: "packing and groupByLength do not go together",

@@ -10,10 +10,13 @@ import { optimizationFields } from "./optimization.ts"
 const NotNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 const DropoutShare = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.99 }))
 
+/** Far beyond what anybody trains with, and still a graph that can be built. */
+const upTo = (most: number) => PositiveInt.check(Schema.isLessThanOrEqualTo(most))
+
 export const TrainConfig = Schema.Struct({
   method: field(Method, { type: "full" }, "what is trained: full(), or an adapter, e.g. lora({ … }); their options are below"),
   batchSize: field(
-    Schema.Union([PositiveInt, Schema.Literal("auto")]),
+    Schema.Union([upTo(2 ** 16), Schema.Literal("auto")]),
     8,
     'rows per micro-batch; with packing each of them holds several documents. "auto" is the largest of 1, 2, 4, 8, 16 and 32 whose forecast is within memoryLimit however long the rows turn out to be; a step then has that many rows times gradientAccumulationSteps. The plan settles it, and the number stands in the key'
   ),
@@ -28,7 +31,7 @@ export const TrainConfig = Schema.Struct({
     "pack documents into full rows: attention and positions stay within each document, so the loss of a token does not change. What all rows begin with, such as a system prompt, is computed once a row, unless something is dropped out"
   ),
   packLength: optional(
-    PositiveInt,
+    upTo(2 ** 20),
     "positions of a packed row; default: the longest document's, rounded up to a multiple of 16. In longer ones more documents share what all begin with"
   ),
   groupByLength: field(

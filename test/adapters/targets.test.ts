@@ -97,6 +97,7 @@ const bad: readonly (readonly [string, () => unknown, RegExp, RegExp])[] = [
   ["an alpha for nothing", lora({ alphaPattern: { "9\\.v_proj": 2 } }), /alphaPattern: no adapted module/, /adapted: q_proj, v_proj/],
   ["a layer beyond the last", lora({ layersToTransform: [1, 3] }), /layersToTransform: there is no layer 3/, /layers 0 to 2/],
   ["a list of layers of another name", lora({ layersToTransform: [1], layersPattern: ["h"] }), /layersPattern: .*"h/, /model\.layers\.0/],
+  ["no list of layers", lora({ layersToTransform: [1], layersPattern: ["("] }), /layersPattern: "\(" is no regular expression/, /^$/],
   ["layersPattern alone", lora({ layersPattern: ["layers"] }), /without layersToTransform/, /leave layersPattern out/],
   [
     "layers beside an expression",

@@ -55,6 +55,11 @@ describe("best-fit decreasing", () => {
     expect(() => bestFit([30, 90], [0, 1], 64, 23)).toThrow(/of 90 positions does not fit into a line of 64/)
   })
 
+  test("lines that could hold more than there is", () => {
+    expect(bestFit([5, 12, 9], all(3), 2 ** 40)).toEqual([[1, 2, 0]])
+    expect(bestFit([5, 12, 9], all(3), 26)).toEqual([[1, 2, 0]])
+  })
+
   test("a document that fits no line is an error", () => {
     expect(() => bestFit([3, 9], [0, 1], 8)).toThrow(/of 9 positions does not fit into a line of 8/)
   })

@@ -42,6 +42,7 @@ test("packed rows", () => check("untied", "lora", { packed: true }))
 test("packed rows with windows", () => check("mistral", "full", { packed: true }))
 test("packed rows with windows, behind a common prefix", () => check("mistral", "full", { packed: true, commonPrefix: 3 }))
 test("dropout", () => check("untied", "full", { dropout: true }))
+test.each(families)("%s, checkpointed", (family) => check(family, "full", { gradientCheckpointing: true }))
 test("checkpointed", () => check("untied", "qlora", { gradientCheckpointing: true }))
 
 test("what is left to the CPU is arithmetic of indices", async () => {

@@ -127,6 +127,7 @@ describe("refused", () => {
   })
 
   test.each([
+    ["random weights below an adapter", { initialWeights: "random" as const, method: lora() }, "train.initialWeights"],
     ["packLength without packing", { packLength: 64 }, "train.packLength"],
     ["packing with groupByLength", { packing: true, groupByLength: true }, "train.groupByLength"]
   ])("%s", async (name, more, where) => {

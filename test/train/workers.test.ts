@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { StageEvent } from "#src/domain/RunEvent.ts"
-import { makeWorkspace, runChild, runHere, taskIn, outputsDigest, type Workspace } from "./workspace.ts"
+import { makeWorkspace, runChild, runHere, taskIn, outputsDigest, tokensTable, type Workspace } from "./workspace.ts"
 
 let workspace: Workspace
 beforeAll(async () => {
@@ -43,6 +43,30 @@ describe.each([
       expect(outputsDigest(task)).toBe(outputsDigest(alone))
     }
   })
+})
+
+test("products that round otherwise on two threads are computed on one: the same bytes with two threads and with two workers of one", async () => {
+  // 40 and more positions, 128 columns of which two threads would have 64 each, 256 values to sum.
+  const shape = { hidden_size: 128, intermediate_size: 256, num_hidden_layers: 1, tie_word_embeddings: false }
+  const wide = await makeWorkspace(
+    tokensTable(
+      16,
+      1,
+      Array.from({ length: 20 }, (_, i) => i)
+    ),
+    tokensTable(5, 2),
+    shape
+  )
+  const config = { batchSize: 2, gradientAccumulationSteps: 2, maxSteps: 3, learningRate: 1e-3 } as const
+  const digestOf = async (name: string, more: object, threads: number): Promise<string> => {
+    const task = taskIn(wide, name, { ...config, ...more }, threads)
+    await runHere(task)
+    return outputsDigest(task)
+  }
+  const one = await digestOf("one", {}, 1)
+  expect(await digestOf("two threads", {}, 2)).toBe(one)
+  expect(await digestOf("two workers", { workers: 2 }, 2)).toBe(one)
+  wide.clear()
 })
 
 test("workers beyond the micro-batches of a step are not started", async () => {

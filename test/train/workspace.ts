@@ -70,11 +70,15 @@ export interface Workspace {
   readonly clear: () => void
 }
 
-/** `validation: null` leaves the validation part out. */
-export const makeWorkspace = async (train = tokensTable(22, 1), validation: TokensTable | null = tokensTable(5, 2)): Promise<Workspace> => {
+/** `validation: null` leaves the validation part out; `change`: of the base's config. */
+export const makeWorkspace = async (
+  train = tokensTable(22, 1),
+  validation: TokensTable | null = tokensTable(5, 2),
+  change: object = {}
+): Promise<Workspace> => {
   const folder = mkdtempSync(join(tmpdir(), "anneal-train-"))
   const base = join(folder, "base")
-  const model = modelOf(parseConfig(JSON.stringify(config), base), base)
+  const model = modelOf(parseConfig(JSON.stringify({ ...config, ...change }), base), base)
   await saveModel(base, model, initialWeights(model, 1))
   writeFileSync(join(base, "tokenizer.json"), '{"a":"tokenizer"}')
   const path = (name: string): string => join(folder, `${name}.arrow`)

@@ -165,7 +165,7 @@ const table: LowerTable = {
 
 const tables: { readonly [T in Target]: LowerTable } = { cpu: forCpu(table), cuda: forCuda(table), webgpu: forWebgpu(table) }
 
-/** Kernels that leave an output out when it has no name. Others crash then (Split does). */
+/** Kernels that leave an output, but for the first, out when it has no name. Others crash then (Split does). */
 const optionalOutputs: ReadonlySet<string> = new Set(["SimplifiedLayerNormalization", "LayerNormalization"])
 
 const describe = (value: Value, name: string = value.name) => ({ name, dtype: value.dtype, shape: value.shape })
@@ -211,7 +211,9 @@ export const lower = (graph: Graph, target: Target = "cpu"): OnnxModel => {
     opsets,
     nodes: nodes.map((node) => {
       const used = (name: string) => read.has(name) || shown.has(name)
-      return optionalOutputs.has(node.opType) ? { ...node, outputs: node.outputs.map((name) => (used(name) ? name : "")) } : node
+      return optionalOutputs.has(node.opType)
+        ? { ...node, outputs: node.outputs.map((name, i) => (i === 0 || used(name) ? name : "")) }
+        : node
     }),
     initializers: emit.initializers.filter((tensor) => read.has(tensor.name)),
     inputs: graph.inputs.map((input) => describe(input)),
