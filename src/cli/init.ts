@@ -1,6 +1,6 @@
 // `anneal init [folder]`: a small project to start from: package.json, the quickstart pipeline with its data and base model, a README.
-import { cpSync, existsSync, writeFileSync } from "node:fs"
-import { basename, join, resolve } from "node:path"
+import { cpSync, existsSync, statSync, writeFileSync } from "node:fs"
+import { basename, dirname, join, resolve } from "node:path"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import { UsageError } from "#src/domain/Errors.ts"
@@ -34,8 +34,13 @@ const packageName = (folder: string): string =>
 /** The quickstart pipeline and what it reads, as they lie in the package. */
 const copied = ["pipelines/quickstart.ts", "pipelines/data/rows.jsonl", "pipelines/models/base"]
 
+/** A path and all folders that it lies in. */
+const ancestors = (path: string): readonly string[] => (dirname(path) === path ? [path] : [path, ...ancestors(dirname(path))])
+
 const init = (folder: string): void => {
   const target = resolve(folder)
+  const inTheWay = ancestors(target).find((path) => existsSync(path) && !statSync(path).isDirectory())
+  if (inTheWay !== undefined) throw new UsageError({ message: `${inTheWay} is a file, not a folder`, hint: "anneal init <new folder>" })
   const name = packageName(target)
   const written: Readonly<Record<string, string>> = {
     "package.json": manifest(name),

@@ -63,12 +63,16 @@ const imported = async (file: string): Promise<Readonly<Record<string, unknown>>
   // Node says once that type stripping is young or that package.json has no "type": true of every pipeline file, so not worth a line.
   const emitWarning = process.emitWarning.bind(process)
   process.emitWarning = () => {}
+  // What a pipeline file prints is no part of a command's answer.
+  const { log, info, debug } = console
+  Object.assign(console, { log: console.error, info: console.error, debug: console.error })
   try {
     return (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>
   } catch (thrown) {
     throw await located(file, thrown)
   } finally {
     process.emitWarning = emitWarning
+    Object.assign(console, { log, info, debug })
   }
 }
 

@@ -6,7 +6,7 @@ import { DataError, UsageError } from "#src/domain/Errors.ts"
 import type { ModelInfo } from "#src/domain/ModelInfo.ts"
 import type { FindBase } from "#src/runtime/RunnableModel.ts"
 import { hubFolder } from "#src/store/Hub.ts"
-import { objectPath } from "#src/store/Objects.ts"
+import { checkObject, objectPath } from "#src/store/Objects.ts"
 import { openSources } from "#src/store/Sources.ts"
 import type { WorkspacePaths } from "#src/store/Workspace.ts"
 import { maybe } from "./flags.ts"
@@ -18,7 +18,7 @@ export interface ModelFolder {
   readonly folder: string
 }
 
-/** @throws UsageError where neither a model nor a folder with a model or an adapter is meant */
+/** @throws UsageError where neither a model nor a folder with a model or an adapter is meant; DataError where a registered one is damaged */
 export const findModelFolder = async (workspace: WorkspacePaths, reference: string): Promise<ModelFolder> => {
   const looksLikePath = reference.startsWith(".") || isAbsolute(reference) || reference.includes("/")
   if (looksLikePath || (existsSync(reference) && statSync(reference).isDirectory())) {
@@ -29,8 +29,16 @@ export const findModelFolder = async (workspace: WorkspacePaths, reference: stri
       hint: "give a folder in Hugging Face or PEFT layout, or a registered name (see: anneal models)"
     })
   }
-  const model = await findModel(workspace, reference)
-  return { title: `${model.name}@${model.version}`, folder: objectPath(workspace, model.digest) }
+  const { name, version, digest } = await findModel(workspace, reference)
+  const [title, folder] = [`${name}@${version}`, objectPath(workspace, digest)]
+  const state = await checkObject(workspace, digest, false)
+  if (state === "intact") return { title, folder }
+  throw new DataError({
+    message: `${title} ${state === "missing" ? "is gone from the store" : "was changed in the store"}`,
+    where: folder,
+    ...(state === "missing" ? {} : { why: "its bytes are no longer those that were registered" }),
+    hint: "run its pipeline again: the stage that made it then runs anew"
+  })
 }
 
 /** Where an adapter's base lies, as the user says it. */

@@ -88,7 +88,7 @@ export const toAnnealError = (u: unknown, where: string): AnnealError => {
   const known = nodeCodes[code]
   if (known !== undefined) return new EnvironmentError({ ...known, where: path === undefined ? where : `${where}: ${path}` })
   if (code === "ENOENT" && path !== undefined) {
-    return new DataError({ message: `no such file or folder: ${path}`, where, hint: "check the path in the pipeline file" })
+    return new DataError({ message: `no such file or folder: ${path}`, where, hint: "check the path" })
   }
   return new StageError({ message: u instanceof Error ? `${u.name}: ${u.message}` : String(u), where })
 }

@@ -115,6 +115,8 @@ const begin = (workspace: WorkspacePaths, prepared: Prepared, options: RunOption
   if (options.name !== undefined && !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(options.name)) {
     throw new UsageError({ message: `"${options.name}" cannot be a run's name`, hint: "use letters, digits, dots, - and _" })
   }
+  if (options.name === "latest")
+    throw new UsageError({ message: '"latest" cannot be a run\'s name: it means the newest run', hint: "give another --name" })
   sweepWork(workspace)
   for (let n = namesIn(workspace.runs).length; ; n++) {
     const run = options.name ?? runName(n)

@@ -41,7 +41,19 @@ const describe = (ast: SchemaAST.AST, written: unknown, path: Path, message: str
   const name = path.map(String).join(".")
   if (message === excess) {
     const names = fieldNames(ast, path.slice(0, -1))
-    const near = nearest(String(path.at(-1)), names)
+    const last = String(path.at(-1))
+    if (names.includes(last)) {
+      // A union: an option of another of its kinds.
+      const [parent, { type = "" } = {}] = [
+        path.slice(0, -1).map(String).join("."),
+        valueAt(written, path.slice(0, -1)) as { readonly type?: string }
+      ]
+      return {
+        text: `${parent}.type ${JSON.stringify(type)} has no option ${last}`,
+        hint: `give ${parent} the type that has it, e.g. --set '${parent}={"type":"…","${last}":…}'`
+      }
+    }
+    const near = nearest(last, names)
     const text = `unknown option ${name}${near === undefined ? "" : ` (did you mean ${near}?)`}`
     return { text, hint: `its options are: ${names.join(", ")}` }
   }

@@ -18,12 +18,15 @@ export const diffManifests = (from: readonly ManifestField[], to: readonly Manif
   return paths
     .filter((path) => !same(before.get(path), after.get(path)))
     .map((path) => ({ path, from: before.get(path)?.value, to: after.get(path)?.value }))
-    .sort((a, b) => rank(a.path) - rank(b.path) || (a.path < b.path ? -1 : 1))
+    .sort((a, b) => rank(a.path) - rank(b.path) || Number(isKind(b.path)) - Number(isKind(a.path)) || (a.path < b.path ? -1 : 1))
 }
 
 const order = ["config", "version", "code", "package", "fact", "kind", "keySchema", "file", "input", "output"]
 const head = (path: string): string => /^\w+/.exec(path)?.[0] ?? path
 const rank = (path: string): number => order.indexOf(head(path))
+
+/** What decides which other fields there are: it explains them. */
+const isKind = (path: string): boolean => path.endsWith(".type")
 
 const codeOf = (path: string): Reason["code"] => {
   switch (head(path)) {

@@ -125,6 +125,13 @@ const resolveStage = (pipeline: PipelineDef, stage: StageDef): ResolvedStage => 
   }
 }
 
+/** Names of the outputs in what a stage with several of them returns. */
+const outputsIn = (value: unknown): readonly string[] | undefined => {
+  if (typeof value !== "object" || value === null) return undefined
+  const entries = Object.entries(value as Readonly<Record<string, { readonly _tag?: string } | undefined>>)
+  return entries.length > 0 && entries.every(([, entry]) => entry?._tag === "Ref") ? entries.map(([name]) => name) : undefined
+}
+
 const checkWires = (pipeline: PipelineDef, stage: StageDef): void => {
   const where = `stage ${stage.id} of pipeline ${pipeline.id}`
   for (const [name, declared] of Object.entries(stage.kind.inputs)) {
@@ -139,10 +146,12 @@ const checkWires = (pipeline: PipelineDef, stage: StageDef): void => {
       })
     }
     if (ref?._tag !== "Ref") {
+      const outputs = outputsIn(ref)
       throw new DefinitionError({
-        message: `${stage.id}.${name} takes ${article(kind)}, but got ${JSON.stringify(ref)}`,
+        message: `${stage.id}.${name} takes ${article(kind)}, but got ${outputs === undefined ? JSON.stringify(ref) : `several outputs: ${outputs.join(", ")}`}`,
         where,
-        hint: "give it what a stage constructor returned"
+        hint:
+          outputs === undefined ? "give it what a stage constructor returned" : `give it one of them, e.g. with .${outputs[0]} behind it`
       })
     }
     const produced = outputsOf(pipeline, ref, where)[ref.output]

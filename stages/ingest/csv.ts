@@ -16,8 +16,14 @@ export function* readCsv(text: string, options: CsvOptions): Generator<SourceRec
   for (const record of parse(text, options)) {
     const at = `line ${record.line}`
     if ("problem" in record) yield { at, problem: record.problem }
-    else if (columns === undefined && options.header) columns = record.fields
-    else {
+    else if (columns === undefined && options.header) {
+      columns = record.fields
+      const twice = columns.find((name, i) => columns?.indexOf(name) !== i)
+      if (twice === undefined) continue
+      // A row would keep the last of them only.
+      yield { at, problem: `two columns are called ${JSON.stringify(twice)}` }
+      return
+    } else {
       columns ??= record.fields.map((_, i) => `column${i}`)
       const { fields } = record
       if (fields.length === columns.length) yield { at, value: Object.fromEntries(columns.map((name, i) => [name, fields[i]])) }

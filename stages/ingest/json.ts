@@ -33,9 +33,10 @@ export function* readJson(bytes: Buffer, name: string): Generator<SourceRecord> 
   const lists = Array.isArray(value) ? [value] : Object.values(value ?? {}).filter((entry) => Array.isArray(entry))
   if (lists.length !== 1) {
     throw new DataError({
-      message: "the file holds no list of rows",
+      message: lists.length === 0 ? "the file holds no list of rows" : `the file holds ${lists.length} lists`,
       where: name,
-      why: `it must be a list, or an object with one list in it; this one has ${lists.length}`
+      why: "it must be a list of rows, or an object with one list in it",
+      hint: lists.length === 0 ? 'one object a line is format: "jsonl"' : "keep the one with the rows in a file of its own"
     })
   }
   for (const [i, row] of (lists[0] as readonly unknown[]).entries()) yield { at: `row ${i + 1}`, value: row }

@@ -154,6 +154,7 @@ test.each(bad)("%s is an error that says what would fit", async (_, make, messag
 test.each([
   ["r", { r: 0 }, /method\.r: .*greater than 0, got 0/],
   ["an initialisation that is not offered", { initLoraWeights: "pissa" }, /method\.initLoraWeights: .*"gaussian", got "pissa"/],
+  ["an option of another method", { type: "full", r: 8 }, /method\.type "full" has no option r/],
   ["an option of another name", { loraAlfa: 8 }, /unknown option method\.loraAlfa \(did you mean loraAlpha\?\)/]
 ])("%s is refused when the pipeline is read", (_, options, message) => {
   expect(() => decodeConfig(trainKind, { method: { type: "lora", ...options } }, "train")).toThrow(message)

@@ -101,3 +101,13 @@ test("the version is one line", async () => {
   const { anneal } = makeWorkspace()
   expect((await anneal("--version")).stdout).toMatch(/^anneal \d+\.\d+\.\d+\n$/)
 })
+
+test("init where a file stands in the way says so", async () => {
+  const { anneal, write } = makeWorkspace()
+  write("taken", "")
+  for (const folder of ["taken", "taken/deep/er"]) {
+    const refused = await anneal("init", folder)
+    expect(refused).toMatchObject({ code: 2, stdout: "" })
+    expect(refused.stderr).toMatch(/taken is a file, not a folder/)
+  }
+})

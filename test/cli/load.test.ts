@@ -27,6 +27,24 @@ test("a name finds the file in the folder, a path finds the file there", async (
   expect((await loadPipeline(folder, join(folder, "good.mjs"))).definition.id).toBe("good")
 })
 
+test("what a pipeline file prints does not mix with a command's answer", async () => {
+  const written = { out: "", err: "" }
+  writeFileSync(
+    join(folder, "loud.mjs"),
+    'console.log("hello"); console.info("there")\nexport default { _tag: "Pipeline", id: "loud", sources: [], stages: [] }\n'
+  )
+  const { log, error } = console
+  console.log = (text: string) => void (written.out += text)
+  console.error = (text: string) => void (written.err += text)
+  try {
+    await loadPipeline(folder, "loud")
+    console.log("after")
+  } finally {
+    Object.assign(console, { log, error })
+  }
+  expect(written).toEqual({ out: "after", err: "hellothere" })
+})
+
 test("an unknown name suggests the nearest one", () => {
   expect(() => findPipeline(folder, "gud")).toThrow(UsageError)
   expect(() => findPipeline(folder, "gud")).toThrow(/no pipeline "gud"/)

@@ -1,5 +1,5 @@
 // A prefix and virtual tokens on the whole road: trained, evaluated, registered, asked, exported, and used from a folder as PEFT writes it.
-import { existsSync, readFileSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { makeRoad } from "./real.ts"
@@ -58,4 +58,21 @@ export default pipeline("front", () => {
     expect(merged.stderr).toMatch(/cannot be worked into its base[\s\S]*it adds tokens or a prefix/)
     expect(existsSync(join(root, "merged"))).toBe(false)
   }
+
+  // A registered model whose bytes are others is used for nothing.
+  const { models } = JSON.parse((await anneal("models", "--json")).stdout) as { readonly models: readonly { readonly path: string }[] }
+  const weights = join(models[0]!.path, "adapter_model.safetensors")
+  const bytes = readFileSync(weights)
+  bytes[bytes.length - 1]! ^= 1
+  chmodSync(weights, 0o644)
+  writeFileSync(weights, bytes)
+  for (const args of [
+    ["generate", "tiny", ...ask],
+    ["export", "model", "tiny", "damaged"]
+  ]) {
+    const damaged = await anneal(...args)
+    expect(damaged).toMatchObject({ code: 1, stdout: "" })
+    expect(damaged.stderr).toMatch(/tiny@1 was changed in the store[\s\S]*run its pipeline again/)
+  }
+  expect(existsSync(join(root, "damaged"))).toBe(false)
 })

@@ -150,7 +150,7 @@ test("names of runs: two words, none twice, one can be given", async () => {
     _tag: "UsageError",
     message: "there is a run called mine already"
   })
-  await expect(b.run(diamond(b), { name: "../mine" })).rejects.toMatchObject({ _tag: "UsageError" })
+  for (const name of ["../mine", "latest"]) await expect(b.run(diamond(b), { name })).rejects.toMatchObject({ _tag: "UsageError" })
 })
 
 describe("results that are not what they were", () => {

@@ -46,6 +46,9 @@ describe("reasons", () => {
       "train.schedule linear -> cosine, and 2 more"
     )
   })
+  test("what decides which other options there are comes before them", () => {
+    expect(reason({ "config.method.alpha": 16, "config.method.type": "lora" }).text).toBe("train.method.type not set -> lora, and 1 more")
+  })
   test("a type that changes is a change", () => {
     expect(diffManifests(manifest({ a: 1 }), [{ path: "a", type: "string", value: "1" }])).toHaveLength(1)
   })

@@ -135,6 +135,16 @@ describe("wires", () => {
       pipelineOf(stage("ingest", rows), stage("format", format, { rows: "ingest.rows", extra: "ingest.rows" })),
       "format has no input extra"
     ],
+    [
+      "all outputs of a stage at once",
+      pipelineOf(stage("ingest", rows), {
+        ...stage("format", format),
+        inputs: {
+          rows: { train: { _tag: "Ref", stage: "ingest", output: "rows" }, test: { _tag: "Ref", stage: "ingest", output: "rows" } } as never
+        }
+      }),
+      "format.rows takes rows, but got several outputs: train, test"
+    ],
     ["two stages of one name", pipelineOf(stage("ingest", rows), stage("ingest", rows)), "two stages are called ingest"],
     ["a stage with the name of a source", pipelineOf(stage("base", rows)), "two stages are called base"],
     ["a name that cannot be typed", pipelineOf(stage("in.gest", rows)), '"in.gest" cannot be a stage\'s id']

@@ -115,6 +115,11 @@ describe("a row that does not fit", () => {
       message: "a row does not fit instruction: expected 2 columns, found 3",
       where: `${columns} line 3`
     })
+    const twice = sourceFile("rows.csv", "instruction,output,output\na,b,c\n")
+    expect(await bad(twice)).toMatchObject({
+      message: 'a row does not fit instruction: two columns are called "output"',
+      where: `${twice} line 1`
+    })
     const open = sourceFile("rows.csv", 'instruction,output\na,b\nc,"d\n')
     expect(await bad(open)).toMatchObject({
       message: 'a row does not fit instruction: the quote that opens on line 3 never closes; quote: "" reads quote marks as text'
