@@ -44,10 +44,9 @@ const describe = (ast: SchemaAST.AST, written: unknown, path: Path, message: str
     const last = String(path.at(-1))
     if (names.includes(last)) {
       // A union: an option of another of its kinds.
-      const [parent, { type = "" } = {}] = [
-        path.slice(0, -1).map(String).join("."),
-        valueAt(written, path.slice(0, -1)) as { readonly type?: string }
-      ]
+      const around = path.slice(0, -1)
+      const parent = around.map(String).join(".")
+      const type = (valueAt(written, around) as { readonly type?: string } | undefined)?.type ?? ""
       return {
         text: `${parent}.type ${JSON.stringify(type)} has no option ${last}`,
         hint: `give ${parent} the type that has it, e.g. --set '${parent}={"type":"…","${last}":…}'`
