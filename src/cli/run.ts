@@ -63,6 +63,8 @@ export const runCommand = Command.make(
     positive("threads", input.threads)
     const { ui, warning } = uiOf(input.ui)
     if (warning !== undefined) note(`! ${warning}`)
+    if (input.dry && input.ui === "json")
+      throw new UsageError({ message: "--dry runs nothing that --ui json could report", hint: `anneal plan ${input.pipeline} --json` })
     const workspace = openWorkspace(input.artifacts)
     const theme = themeFor(process.stderr, input.ascii)
     const { set, only, from, force, stages: targets, dry } = input

@@ -128,6 +128,11 @@ export const whyCommand = Command.make(
   handler(async (input) => {
     const workspace = openWorkspace(input.artifacts)
     const ofRun = input.subject === "latest" || isRun(workspace, input.subject)
+    if (ofRun && input.set.length > 0)
+      throw new UsageError({
+        message: `--set goes with a pipeline, but ${input.subject} is a run`,
+        hint: `anneal why <pipeline> ${input.stage} --set ${input.set[0]}`
+      })
     const explained = await (ofRun ? explainRun(workspace, input) : explainPlan(workspace, input))
     if (!input.json) return print(text(explained))
     const changes = explained.changes.map(({ path, from, to }) => ({ path, from: from ?? null, to: to ?? null }))

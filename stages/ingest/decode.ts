@@ -42,6 +42,24 @@ const message = (entry: unknown): unknown => {
   return { role: speakers[String(entry["from"])] ?? entry["from"], content: entry["value"] }
 }
 
+/** The first place, below `path`, of a text that is no Unicode: it would be stored as another. */
+const halfCharacter = (value: unknown, path: string): string | undefined => {
+  if (typeof value === "string") return value.isWellFormed() ? undefined : path
+  if (typeof value !== "object" || value === null) return undefined
+  for (const [key, inside] of Object.entries(value)) {
+    const found = halfCharacter(inside, Array.isArray(value) ? `${path}[${key}]` : `${path}${path === "" ? "" : "."}${key}`)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** What messages have besides a role and a content. */
+const keysOfMessages = (messages: unknown): readonly string[] => {
+  const entries = (Array.isArray(messages) ? messages : []).filter(isObject)
+  const keys = entries.flatMap((entry) => Object.keys(entry)).filter((key) => key !== "role" && key !== "content")
+  return [...new Set(keys)].map((key) => `messages[].${key}`)
+}
+
 /** @throws DataError where columns or constants name fields that the row kind does not have */
 export const makeDecode = (config: IngestConfig): Decode => {
   const names = fieldNames(config.as)
@@ -74,7 +92,13 @@ export const makeDecode = (config: IngestConfig): Decode => {
       candidate[name] = name === "messages" && Array.isArray(found) ? found.map(message) : found
     }
     const decoded = decode(candidate)
-    if (Result.isSuccess(decoded)) return { content: decoded.success, ignored: Object.keys(value).filter((key) => !used.has(key)) }
+    if (Result.isSuccess(decoded)) {
+      const broken = halfCharacter(decoded.success, "")
+      if (broken !== undefined)
+        return { field: broken, problem: "half of a character (a lone surrogate, as \\ud800), which no text file can hold" }
+      const ignored = [...Object.keys(value).filter((key) => !used.has(key)), ...keysOfMessages(candidate["messages"])]
+      return { content: decoded.success, ignored }
+    }
     const issue = issuesOf(decoded.failure.issue).issues[0]
     const path = (issue?.path ?? []) as readonly PropertyKey[]
     const field = path.map((key, i) => (typeof key === "number" ? `[${key}]` : `${i === 0 ? "" : "."}${String(key)}`)).join("")

@@ -98,7 +98,10 @@ export const TrainConfig = Schema.Struct({
     "processes that share the micro-batches of each step, each with the frozen weights and a graph of its own; at most gradientAccumulationSteps of them; the result is the same to the byte"
   ),
   memoryLimit: optional(
-    Schema.Union([PositiveInt, Schema.String.check(Schema.isPattern(/^\d+(\.\d+)? ?([kMGT]?B|[KMGT]iB)$/))]),
+    Schema.Union([
+      PositiveInt,
+      Schema.String.check(Schema.isPattern(/^\d+(\.\d+)? ?([kMGT]?B|[KMGT]iB)$/, { expected: 'bytes, or a size as "8GB"' }))
+    ]),
     'memory that the training may take, as "8GB" or in bytes: where the forecast is above it, the stage fails before it reads a weight and names settings that fit; default: what the machine, or the control group, has'
   ),
   loggingSteps: field(PositiveInt, 1, "report metrics every so many steps")

@@ -103,6 +103,20 @@ test("a stage that throws fails the run with 1: what, where, its log; what needs
   expect(executed()).toEqual(["count", "count", "double"])
 })
 
+test("options that another command has, or that say nothing here, are not passed over", async () => {
+  const { anneal } = makeWorkspace()
+  await anneal("run", "small", "--name", "one")
+  for (const [args, message] of [
+    [["run", "small", "--dry", "--ui", "json"], /--dry runs nothing[\s\S]*anneal plan small --json/],
+    [["run", "small", "--name", "latest"], /"latest" cannot be a run's name/],
+    [["why", "one", "count", "--set", "count.to=6"], /--set goes with a pipeline, but one is a run/]
+  ] as const) {
+    const refused = await anneal(...args)
+    expect(refused).toMatchObject({ code: 2, stdout: "" })
+    expect(refused.stderr).toMatch(message)
+  }
+})
+
 test("a name that is taken, and options that mean nothing, are usage errors", async () => {
   const { anneal } = makeWorkspace()
   await anneal("run", "small", "--name", "one")

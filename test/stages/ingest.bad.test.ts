@@ -109,6 +109,14 @@ describe("a row that does not fit", () => {
     })
   })
 
+  it("half of a character, which would be stored as another", async () => {
+    const path = jsonl([good(1), '{"instruction": "a", "output": "b \\ud800"}'])
+    expect(await bad(path)).toMatchObject({
+      message: expect.stringMatching(/half of a character/) as string,
+      where: `${path} line 2, field output`
+    })
+  })
+
   it("CSV: a wrong number of columns, an unclosed quote, text after a quote", async () => {
     const columns = sourceFile("rows.csv", "instruction,output\na,b\nc,d,e\n")
     expect(await bad(columns)).toMatchObject({

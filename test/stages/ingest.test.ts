@@ -53,6 +53,17 @@ describe("formats", () => {
     expect(c.logs("info")).toEqual(["keys that instruction rows do not have were ignored: id (2 rows)"])
   })
 
+  it("tells what of messages it ignored", async () => {
+    const messages = [
+      { role: "user", content: "q", name: "ann" },
+      { role: "assistant", content: "a", tool_calls: [] }
+    ]
+    const { c } = await ingest({ from: sourceFile("x.jsonl", JSON.stringify({ messages })), as: "chat" })
+    expect(c.logs("info")).toEqual([
+      "keys that chat rows do not have were ignored: messages[].name (1 rows), messages[].tool_calls (1 rows)"
+    ])
+  })
+
   it("reads JSON: a list, or an object with one list", async () => {
     const list = [{ prompt: "p", completion: "c" }]
     const one = await ingest({ from: sourceFile("x.json", JSON.stringify(list)), as: "completion" })
